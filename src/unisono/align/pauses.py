@@ -1,0 +1,57 @@
+"""Where a recording is silent: the pauses that word times are bounded by.
+
+Axes: N samples, E energy frames of 10 ms. Times are seconds.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from unisono.interface import Audio
+
+HOP_SECONDS = 0.01
+WINDOW_SECONDS = 0.025
+SHORTEST_PAUSE = 0.1  # the closure of a stop consonant lasts up to here and belongs to its word
+FLOOR_PART = 0.4  # threshold, as a part of the way from the noise floor to the loud frames, in dB
+DEEPEST_DB = 40.0  # ... but never further below the loud frames: silence may be digital zero
+QUIETEST_DB = -100.0
+
+
+class Pause(NamedTuple):
+    """Silence from `start` to `end` in seconds."""
+
+    start: float
+    end: float
+
+
+def energy_db(audio: Audio) -> np.ndarray:
+    """Energy in dB of frames of 25 ms every 10 ms, float64 [E]; frame e is centred on second e * 0.01.
+
+    The first difference lifts fricatives, which are soft but speech, above hum, which is loud but silence.
+    """
+    samples = np.asarray(audio.samples, dtype=np.float64)
+    if not len(samples):
+        return np.zeros(0)
+    bright = np.diff(samples, prepend=samples[:1]) * (audio.sample_rate / 16000)
+    summed = np.concatenate([[0.0], np.cumsum(bright**2)])  # [N + 1]
+    centres = np.arange(0, len(samples) / audio.sample_rate, HOP_SECONDS) * audio.sample_rate  # [E]
+    half = WINDOW_SECONDS * audio.sample_rate / 2
+    first = np.clip(centres - half, 0, len(samples) - 1).astype(np.int64)
+    last = np.clip(centres + half, first + 1, len(samples)).astype(np.int64)
+    return 10 * np.log10(np.maximum(summed[last] - summed[first], 0) / (last - first) + 10 ** (QUIETEST_DB / 10))
+
+
+def find_pauses(audio: Audio, shortest: float = SHORTEST_PAUSE) -> list[Pause]:
+    """All silences of at least `shortest` seconds, in order; [] for a sound without loud and soft parts."""
+    level = energy_db(audio)
+    if not len(level):
+        return []
+    floor, loud = np.percentile(level, [5, 95])
+    threshold = max(floor + FLOOR_PART * (loud - floor), loud - DEEPEST_DB)
+    quiet = np.concatenate([[False], level < threshold, [False]])
+    edges = np.flatnonzero(quiet[1:] != quiet[:-1]).reshape(-1, 2)  # [runs, 2], half-open in frames
+    seconds = len(audio.samples) / audio.sample_rate
+    runs = (Pause(float(a * HOP_SECONDS), float(min(b * HOP_SECONDS, seconds))) for a, b in edges)
+    return [pause for pause in runs if pause.end - pause.start >= shortest]

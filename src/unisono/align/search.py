@@ -1,0 +1,101 @@
+"""The monotonic search: one row for every token, strictly increasing, with the greatest sum of scores.
+
+Axes: L logit rows (frames of 1/50 s), T tokens, V vocabulary, C distinct tokens, W = L - T + 1 rows a token can reach.
+Source: spec/tada.md section 5.2; the tie rules there decide the result and are kept to the letter.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from unisono.errors import AlignmentError
+
+
+def search(scores: ArrayLike) -> np.ndarray:
+    """Choose strictly increasing rows p_0 < ... < p_{T-1} that maximise the sum of scores[p_j, j].
+
+    Among equal sums the later row wins, last token first. Arithmetic is float32; time O(W*T) in T vectorised
+    steps, memory one bit for each of the W*T cells beside the scores.
+
+    Args:
+        scores: [L, T], column j holds token j's score in every row; -inf is allowed, NaN and +inf are not.
+
+    Returns:
+        int64 [T], 0-based rows.
+
+    Raises:
+        AlignmentError: no token, more tokens than rows, or scores that are not numbers.
+    """
+    table = np.asarray(scores)
+    if table.ndim != 2:
+        raise AlignmentError(f"the search got scores of shape {table.shape}, it wants [frames, tokens]")
+    return _solve(table, np.arange(table.shape[1]))
+
+
+def search_tokens(logits: ArrayLike, token_ids: ArrayLike) -> np.ndarray:
+    """Search over the columns of `token_ids` [T] in `logits` [L, V]; returns 0-based rows int64 [T].
+
+    Only the C distinct columns are copied, so that an hour of characters fits in memory.
+    Raises AlignmentError as `search` does, and for an id outside the vocabulary.
+    """
+    table, ids = np.asarray(logits), np.asarray(token_ids, dtype=np.int64).reshape(-1)
+    if table.ndim != 2:
+        raise AlignmentError(f"the search got logits of shape {table.shape}, it wants [frames, vocabulary]")
+    outside = ids[(ids < 0) | (ids >= table.shape[1])]
+    if outside.size:
+        raise AlignmentError(
+            f"token id {outside[0]} is outside the aligner's vocabulary of {table.shape[1]}: "
+            "text and aligner belong to different tokenizers"
+        )
+    distinct, place = np.unique(ids, return_inverse=True)
+    return _solve(table[:, distinct], place)
+
+
+def _solve(table: np.ndarray, place: np.ndarray) -> np.ndarray:
+    """Scores table [L, C] and each token's column in it, place [T] -> rows int64 [T]."""
+    rows, tokens = len(table), len(place)
+    if tokens == 0:
+        raise AlignmentError("there is no token to align: give a text with at least one token")
+    if tokens > rows:
+        raise AlignmentError(
+            f"{tokens} tokens cannot be aligned to {rows} frames of 20 ms: the text is too long for the sound"
+        )
+    columns = np.ascontiguousarray(table.T, dtype=np.float32)  # [C, L]
+    if not (columns < np.inf).all():  # false for NaN as well
+        raise AlignmentError("the aligner's scores hold NaN or +inf: its weights or the sound are damaged")
+    return _backtrack(_forward(columns, place, rows - tokens + 1))
+
+
+def _forward(columns: np.ndarray, place: np.ndarray, width: int) -> np.ndarray:
+    """Back-pointers of the search as bits, uint8 [T, ceil(W/8)]; bit k of token j: row j+k is worth taking.
+
+    With F[i, j] the best sum of tokens 0..j within rows 0..i, the recurrence
+    F[i, j] = max(F[i-1, j], F[i-1, j-1] + score[i, j]) is, for one token, a running maximum over rows. In the
+    slanted coordinate k = i - j every token sees the same W rows, for row i < j is too early for token j and row
+    i > j + W - 1 leaves too few rows for the tokens that follow.
+    """
+    tokens = len(place)
+    # The diagonal is summed in double and rounded once (section 5.2); everywhere else one float32 sum per cell.
+    diagonal = columns[place, np.arange(tokens)].cumsum(dtype=np.float64).astype(np.float32)  # [T]
+    used = np.empty((tokens, -(-width // 8)), dtype=np.uint8)
+    best = np.zeros(width, dtype=np.float32)  # [W] F of the token before
+    take = np.empty_like(best)
+    for j, column in enumerate(place):
+        np.add(best, columns[column, j : j + width], out=take)
+        take[0] = diagonal[j]
+        np.maximum.accumulate(take, out=best)
+        used[j] = np.packbits(take == best)  # taking wins ties against skipping
+    return used
+
+
+def _backtrack(used: np.ndarray) -> np.ndarray:
+    """Back-pointers [T, ceil(W/8)] -> rows int64 [T], latest row first."""
+    tokens = len(used)
+    positions = np.empty(tokens, dtype=np.int64)
+    k = used.shape[1] * 8 - 1  # the bits behind W are 0 and are passed over
+    for j in range(tokens - 1, -1, -1):
+        bits = np.unpackbits(used[j, : k // 8 + 1])
+        k = bits.tobytes().rfind(b"\x01", 0, k + 1)  # k = 0 is always taken
+        positions[j] = j + k
+    return positions

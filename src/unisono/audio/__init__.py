@@ -1,0 +1,6 @@
+"""Audio in: read, write, resample, log-mel."""
+
+from unisono.audio.files import check_audio, encode, read_audio, suffixes, write_audio
+from unisono.audio.resample import resample, resample_sinc
+
+__all__ = ["check_audio", "encode", "read_audio", "resample", "resample_sinc", "suffixes", "write_audio"]

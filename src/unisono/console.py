@@ -1,0 +1,229 @@
+"""What the commands have in common: standard streams, outputs that come together, reports, errors as one line."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TextIO
+
+from unisono.errors import InputError, UnisonoError
+from unisono.files.outputs import STANDARD, all_or_none, check_output
+
+if TYPE_CHECKING:
+    from unisono.interface import Speech, Voice, Word
+    from unisono.speak import Spoken
+
+FAILED = 2  # exit code of everything a user can cause
+INTERRUPTED = 130
+SHOWN_WORDS = 40  # word times printed; --words writes all
+
+
+def run(app: Callable[..., Any], argv: Sequence[str] | None) -> int:
+    """Run a typer application and return the exit code; whatever a user caused is one line on stderr."""
+    _be_quiet()
+    try:
+        result = app(args=argv, prog_name="unisono", standalone_mode=False)
+        sys.stdout.flush()
+        return result if isinstance(result, int) else 0
+    except UnisonoError as problem:
+        return _fail(str(problem))
+    except KeyboardInterrupt:
+        return _fail("interrupted", INTERRUPTED)
+    except BrokenPipeError:  # whoever read our output has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except OSError as problem:
+        return _fail(f"{problem.filename or 'the system'}: {problem.strerror or problem}")
+    except Exception as problem:
+        # typer's own errors, whose class is not public in every version; all else is a bug and keeps its traceback.
+        if (format_message := getattr(problem, "format_message", None)) is None:
+            raise
+        return _fail(f"{format_message().rstrip('.')} (see unisono --help)")
+
+
+def _fail(sentence: str, code: int = FAILED) -> int:
+    """One line on stderr."""
+    print(f"unisono: {' '.join(sentence.split())}", file=sys.stderr)
+    return code
+
+
+def _be_quiet() -> None:
+    """Libraries shall not write between our lines; SIGTERM shall clean up like an interrupt."""
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    if not sys.stderr.isatty():
+        os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    if not sys.warnoptions:
+        warnings.simplefilter("ignore")
+    with suppress(ValueError):  # outside of the main thread, as in some tests
+        signal.signal(signal.SIGTERM, _stop)
+
+
+def _stop(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+def given_text(pieces: Sequence[str] | None, default: str = "") -> str:
+    """The text of a command: its arguments joined, standard input for a lone "-", or `default` without any.
+
+    Raises:
+        InputError: standard input that is not UTF-8.
+    """
+    if not pieces:
+        return default
+    if list(pieces) != [STANDARD]:
+        return " ".join(pieces)
+    try:
+        return sys.stdin.buffer.read().decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise InputError("standard input is not UTF-8 text: convert it first") from None
+
+
+def check_outputs(*wanted: tuple[str | None, Callable[[str], None]]) -> None:
+    """Refuse outputs that could not be written, before any work is done.
+
+    Args:
+        wanted: pairs of a file name (None = not asked for) and the check of its kind.
+
+    Raises:
+        UnisonoError: as the check has it; InputError when two outputs are the same.
+    """
+    seen: set[str] = set()
+    for path, check in wanted:
+        if path is None:
+            continue
+        check(path)
+        place = path if path == STANDARD else os.path.realpath(path)
+        if place in seen:
+            raise InputError(f"two outputs are both {path}: give each its own name")
+        seen.add(place)
+
+
+def write_outputs(*wanted: tuple[str | None, Callable[[str], None]]) -> None:
+    """Write several outputs together: when a later one fails, no earlier one is left behind.
+
+    Args:
+        wanted: pairs of a file name (None = not asked for) and what writes it; "-" comes last, when all else is there.
+    """
+    files = [(path, write) for path, write in wanted if path not in (None, STANDARD)]
+    with all_or_none([path for path, _ in files]) as temporary:
+        for name, (_, write) in zip(temporary, files, strict=True):
+            write(str(name))
+    for path, write in wanted:
+        if path == STANDARD:
+            write(STANDARD)
+
+
+def check_sound_path(path: str) -> None:
+    """Raise AudioError for a sound file that could not be written."""
+    from unisono.audio import suffixes
+    from unisono.errors import AudioError
+
+    check_output(path, suffixes(), AudioError)
+
+
+def check_tensor_path(path: str) -> None:
+    """Raise CheckpointError for a token file that could not be written."""
+    from unisono.errors import CheckpointError
+
+    if path == STANDARD:
+        raise CheckpointError("a token file cannot go to standard output: name a .safetensors file")
+    check_output(path, (".safetensors",), CheckpointError)
+
+
+def report_stream(*outputs: str | None) -> TextIO:
+    """Where a report goes: stdout, or stderr when an output occupies stdout."""
+    return sys.stderr if STANDARD in outputs else sys.stdout
+
+
+def report_spoken(spoken: Spoken, path: str, stream: TextIO) -> None:
+    """Text, length, speed and word times of a speech."""
+    speech = spoken.speech
+    place = "standard output" if path == STANDARD else path
+    print(speech.text.strip(), file=stream)
+    print(
+        f"{place}: {speech.duration:.2f} s of speech in {spoken.seconds:.2f} s "
+        f"(RTF {spoken.rtf:.3f}, {spoken.times_real_time:.1f} × real time)",
+        file=stream,
+    )
+    report_words(speech, stream)
+
+
+def report_words(speech: Speech, stream: TextIO) -> None:
+    """A table of word times in seconds."""
+    for line in word_lines(speech.words):
+        print(line, file=stream)
+
+
+def word_lines(words: Sequence[Word]) -> Iterator[str]:
+    """Start, end and text of each word; the middle of long lists is left out."""
+    for index, word in enumerate(words):
+        if len(words) > SHOWN_WORDS and index == SHOWN_WORDS // 2:
+            yield f"  ... {len(words) - SHOWN_WORDS + 1} more; --words writes all"
+        if len(words) <= SHOWN_WORDS or not SHOWN_WORDS // 2 <= index <= len(words) - SHOWN_WORDS // 2:
+            yield f"{word.start:8.2f} {word.end:8.2f}  {word.text}"
+
+
+@contextmanager
+def progress_bar(unit: str) -> Iterator[Callable[[int, int], None]]:
+    """A function (done, total) that draws a bar with the time left on stderr, if that is a terminal."""
+    from tqdm import tqdm
+
+    with tqdm(unit=unit, file=sys.stderr, disable=None, leave=False, dynamic_ncols=True) as bar:
+
+        def show(done: int, total: int) -> None:
+            bar.total = total
+            bar.update(done - bar.n)
+
+        yield show
+
+
+def print_table(rows: Sequence[Sequence[str]], stream: TextIO | None = None) -> None:
+    """Columns as wide as their widest entry, the last one free."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        line = "  ".join(entry.ljust(width) for entry, width in zip(row, widths, strict=True))
+        print(line.rstrip(), file=stream or sys.stdout)
+
+
+def check_folder_pair(source: str, target: str) -> None:
+    """Refuse a missing source folder and a target folder that could not be filled. Raises InputError."""
+    from unisono.files.outputs import check_folder
+
+    if not Path(source).is_dir():
+        state = "is a file" if Path(source).exists() else "does not exist"
+        raise InputError(f"{source} {state}, wanted is a folder of recordings with metadata.csv, or of shards")
+    check_folder(target)
+
+
+def report_evaluation(report: Mapping[str, Any], folder: str) -> None:
+    """The figures of an evaluation, one a line."""
+    rows = [(name, _shown(value)) for name, value in report.items() if isinstance(value, int | float | str)]
+    print_table([*rows, ("failures", str(len(report.get("failures", ())))), ("report", f"{folder}/index.html")])
+
+
+def _shown(value: float | str) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def voice_rows(voice: Voice) -> list[tuple[str, str]]:
+    """What a voice is made of, as rows of a table."""
+    tokens = voice.tokens
+    rows = [
+        ("name", voice.name),
+        ("language", voice.language),
+        ("speaker", voice.speaker),
+        ("model", f"{tokens.model} ({tokens.family})"),
+        ("seconds", f"{tokens.samples / tokens.sample_rate:.2f}"),
+        ("tokens", str(len(tokens.text_ids))),
+        ("sample rate", str(tokens.sample_rate)),
+        ("created", voice.created),
+        ("consent", voice.consent),
+        ("text", " ".join(tokens.text.split())),
+    ]
+    return [(name, value) for name, value in rows if value]

@@ -1,0 +1,89 @@
+"""The two choices of a step: which vector, and where the text is open, which token (TADA, spec sections 11 to 13.7).
+
+Axes: B rows, V branches of each row, K candidates, X flowing width, H hidden width.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+
+from unisono.families.tada.model import TadaForCausalLM
+from unisono.families.tada.plan import Plan, speaker_embedder
+from unisono.families.tada.prompt import negative_ids
+from unisono.families.tada.state import State, Stepped
+from unisono.lm.candidates import choose, duration_median_scores, likelihood_scores, repeat_rows, speaker_scores
+from unisono.lm.flow import solve_flow
+from unisono.lm.sampling import text_probabilities
+
+
+def solve(model: TadaForCausalLM, plan: Plan, state: State, seen: Stepped) -> Stepped:
+    """Draw noise and solve the flow for every candidate, and keep one."""
+    options, config = plan.options, model.config
+    candidates = options.num_acoustic_candidates
+    raw = state.draws.noise(config.acoustic_dim, 2 * config.duration_bits, candidates)
+    noise = raw.to(seen.hidden) * options.noise_temperature  # cast, then scaled (spec section 11)
+    positive = repeat_rows(seen.hidden[0], candidates)
+    negative = repeat_rows(_negative_hidden(plan, state, seen), candidates) if plan.flow.guided else None
+    condition = model.condition(positive)
+    away = None if negative is None else model.condition(negative)
+    solved = solve_flow(model.prediction_head, plan.flow, noise, condition, away)
+    scores = None
+    if candidates > 1:
+        scores = _scores(model, plan, condition, noise, solved)
+    chosen = solved if scores is None else choose(solved, scores)
+    return replace(
+        seen, condition=positive, negative=negative, noise=noise, solved=solved, scores=scores, chosen=chosen
+    )
+
+
+def _negative_hidden(plan: Plan, state: State, seen: Stepped) -> torch.Tensor:
+    """What guidance pushes away from: [B, H]."""
+    if plan.options.negative_row:
+        return seen.hidden[1]
+    kept = state.prompt_hidden
+    if kept is not None and kept.shape[1] > 0:
+        return kept[:, seen.position % kept.shape[1]]  # an arbitrary prompt position (spec section 18, quirk 26)
+    return torch.zeros_like(seen.hidden[0])
+
+
+def _scores(
+    model: TadaForCausalLM, plan: Plan, condition: torch.Tensor, noise: torch.Tensor, solved: torch.Tensor
+) -> torch.Tensor:
+    """Scores [K, B] of the candidates; without a reference speaker all are equal and the first is kept."""
+    width, count = model.config.acoustic_dim, plan.options.num_acoustic_candidates
+    if plan.options.scorer == "likelihood":
+        return likelihood_scores(model.prediction_head, condition, noise, solved, width).view(count, -1)
+    if plan.options.scorer == "duration_median":
+        return duration_median_scores(solved, width, count)
+    if plan.reference is None:
+        return solved.new_zeros(count, plan.batch)
+    similarity = speaker_scores(speaker_embedder(model, plan.scorer), solved, plan.reference, width)
+    return similarity * plan.options.spkr_verification_weight
+
+
+def blend(positive: torch.Tensor, text_only: torch.Tensor | None, scale: float) -> torch.Tensor:
+    """Text-only guidance: (g · text-only + positive) / (g + 1)."""
+    return positive if text_only is None else (scale * text_only + positive) / (scale + 1)
+
+
+def choose_text(model: TadaForCausalLM, plan: Plan, state: State, seen: Stepped) -> Stepped:
+    """Choose the next text token and append it to every branch (spec section 13.7)."""
+    options = plan.options
+    logits = model.logits(seen.hidden)  # [V, B, vocabulary]
+    positive = logits[0].clone()
+    positive[:, plan.tokenizer.pad_id] = float("-inf")
+    blended = blend(positive, None if plan.silence is None else logits[-1], options.text_only_logit_scale)
+    probabilities = None
+    if options.text_do_sample:
+        probabilities = text_probabilities(blended, state.branch_ids[0], options.sampling())
+        token = state.draws.token(probabilities)
+    else:
+        token = blended.argmax(-1)
+    state.sampled.append(token)
+    shown = [token] * plan.branches
+    if options.negative_row:
+        shown[1] = negative_ids(token, plan.tokenizer)
+    state.branch_ids = torch.cat([state.branch_ids, torch.stack(shown)[:, :, None]], 2)
+    return replace(seen, logits=logits, probabilities=probabilities, token=token)

@@ -1,0 +1,243 @@
+"""TADA's language model: a Llama backbone, embeddings of sound and durations, and the flow head (spec sections 9, 10).
+
+Axes: B rows, P positions, M rows of the flow head, H hidden width, A acoustic width, X = A + 2b flowing width,
+V vocabulary. Inside the model acoustic vectors are normalised: (x − mean) / std.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+from unisono.errors import CheckpointError
+from unisono.families.tada.config import TadaConfig
+from unisono.families.tada.options import InferenceOptions
+from unisono.files import Checkpoint
+from unisono.lm.backbone import Backbone, open_backbone
+from unisono.lm.gray import encode_gray
+from unisono.lm.head import FlowHead
+
+if TYPE_CHECKING:
+    from unisono.families.tada.decoder import Decoder
+    from unisono.families.tada.encoder import EncoderOutput
+    from unisono.families.tada.published import GenerationOutput
+    from unisono.families.tada.speaker import AcousticSpkrVerf
+    from unisono.interface import Tokenizer
+    from unisono.lm.draws import Draws
+
+# Codec tensors that some language-model repositories carry; the codec's own folder is the one to load (spec 2.5).
+FOREIGN_KEYS = ("_decoder.*", "_encoder.*", "_precomputed_mask")
+EMBEDDING_STD = 0.02
+DEFAULT_OPTIONS = InferenceOptions()
+
+
+class TadaForCausalLM(Checkpoint, nn.Module):
+    """One step per text token; `TadaForCausalLM.from_pretrained("HumeAI/tada-1b")`.
+
+    Tokenizer, decoder and speaker scorer belong to other files: `attach` gives them, and they are neither in the
+    state dict nor counted as this model's modules.
+    """
+
+    config_class = TadaConfig
+    ignored_keys: Sequence[str] = FOREIGN_KEYS
+
+    def __init__(self, config: TadaConfig) -> None:
+        super().__init__()
+        from transformers import LlamaModel
+
+        self.config = config
+        self.model = LlamaModel(config.backbone())
+        if config.tie_word_embeddings:
+            self.ignored_keys = (*FOREIGN_KEYS, "lm_head.weight")  # a second copy of the embedding
+        else:
+            self.lm_head = nn.Linear(config.hidden_size, config.vocab_size, bias=False)
+        self.acoustic_proj = nn.Linear(config.acoustic_dim, config.hidden_size)
+        self.time_start_embed = nn.Embedding(config.num_time_classes, config.hidden_size)
+        self.time_end_embed = nn.Embedding(config.num_time_classes, config.hidden_size)
+        self.acoustic_mask_emb = nn.Embedding(2, config.hidden_size)
+        if config.bottleneck_dim is not None:
+            self.bottleneck_proj = nn.Linear(config.hidden_size, config.bottleneck_dim)
+        self.prediction_head = FlowHead(
+            config.head_width, config.vector_width, config.head_layers, config.head_ffn_ratio
+        )
+        for table in (self.time_start_embed, self.time_end_embed):
+            nn.init.normal_(table.weight, std=EMBEDDING_STD)
+        nn.init.zeros_(self.acoustic_mask_emb.weight)  # as published (spec section 17)
+        self._attached: dict[str, Any] = {}
+
+    # What belongs to other files
+
+    def attach(
+        self,
+        tokenizer: Tokenizer | None = None,
+        decoder: Decoder | None = None,
+        speaker_scorer: AcousticSpkrVerf | None = None,
+    ) -> TadaForCausalLM:
+        """Give the parts that `generate` needs beside the language model; None leaves a part as it is."""
+        given = {"tokenizer": tokenizer, "decoder": decoder, "speaker_scorer": speaker_scorer}
+        self._attached.update({name: part for name, part in given.items() if part is not None})
+        return self
+
+    @property
+    def tokenizer(self) -> Tokenizer:
+        """The attached tokenizer. Raises CheckpointError when there is none."""
+        return self._part("tokenizer")
+
+    @property
+    def decoder(self) -> Decoder:
+        """The attached codec decoder, on this model's device. Raises CheckpointError when there is none."""
+        return self._part("decoder").to(self.device)
+
+    @property
+    def speaker_scorer(self) -> AcousticSpkrVerf:
+        """The attached speaker scorer, on this model's device. Raises CheckpointError when there is none."""
+        return self._part("speaker_scorer").to(self.device)
+
+    def _part(self, name: str) -> Any:
+        if name not in self._attached:
+            raise CheckpointError(f"the language model has no {name}: give one with model.attach({name}=...)")
+        return self._attached[name]
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return self.acoustic_proj.weight.device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Number format of the weights."""
+        return self.acoustic_proj.weight.dtype
+
+    # Arithmetic
+
+    def sound_embeddings(
+        self, vectors: torch.Tensor, masks: torch.Tensor, before: torch.Tensor, after: torch.Tensor
+    ) -> torch.Tensor:
+        """What a position reads beside its text (spec section 9).
+
+        Args:
+            vectors: [..., A]; masks, before, after: int64 [...]. Durations beyond the tables are clamped to their
+                last row, so that no drawn duration can crash the model (spec section 18, quirk 3).
+
+        Returns:
+            [..., H].
+        """
+        last = self.config.num_time_classes - 1
+        sound = self.acoustic_proj(vectors) + self.acoustic_mask_emb(masks)
+        return sound + self.time_start_embed(before.clamp(0, last)) + self.time_end_embed(after.clamp(0, last))
+
+    def embed(
+        self,
+        ids: torch.Tensor,
+        vectors: torch.Tensor,
+        masks: torch.Tensor,
+        before: torch.Tensor,
+        after: torch.Tensor,
+    ) -> torch.Tensor:
+        """Input embeddings [..., H] of ids int64 [...] and what is read beside them; see `sound_embeddings`."""
+        return self.model.embed_tokens(ids) + self.sound_embeddings(vectors, masks, before, after)
+
+    def logits(self, hidden: torch.Tensor) -> torch.Tensor:
+        """Hidden states after the final norm [..., H] -> text logits [..., V]."""
+        tied = self.config.tie_word_embeddings
+        return functional.linear(hidden, self.model.embed_tokens.weight if tied else self.lm_head.weight)
+
+    def condition(self, hidden: torch.Tensor) -> torch.Tensor:
+        """Hidden states [..., H] -> conditions of the flow head."""
+        return hidden if self.config.bottleneck_dim is None else self.bottleneck_proj(hidden)
+
+    def velocity(self, points: torch.Tensor, times: torch.Tensor, hidden: torch.Tensor) -> torch.Tensor:
+        """Flow velocity at points [M, X] and times [M] given hidden states [M, H]: [M, X]."""
+        return self.prediction_head(points, times, self.condition(hidden))
+
+    def flow_target(self, vectors: torch.Tensor, before: torch.Tensor, after: torch.Tensor) -> torch.Tensor:
+        """What the flow should arrive at: [..., A] and frames [...] -> [..., X] (vector, bits before, bits after)."""
+        bits = self.config.duration_bits
+        parts = [vectors, encode_gray(before, bits).to(vectors), encode_gray(after, bits).to(vectors)]
+        return torch.cat(parts, -1)
+
+    def forward_train(
+        self,
+        ids: torch.Tensor,
+        vectors: torch.Tensor,
+        masks: torch.Tensor,
+        time_before: torch.Tensor,
+        time_after: torch.Tensor,
+        attention_mask: torch.Tensor | None = None,
+        with_logits: bool = True,
+    ) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """Teacher forcing over whole sequences whose tables are already arranged per position (spec section 9.1).
+
+        Args:
+            ids, masks, time_before, time_after: int64 [B, P]. vectors: [B, P, A], normalised.
+            attention_mask: [B, P], 0 at padding on the right; None = no padding.
+            with_logits: False leaves the text logits out.
+
+        Returns:
+            hidden [B, P, H] after the final norm, and logits [B, P, V] or None.
+        """
+        embeds = self.embed(ids, vectors, masks, time_before, time_after)
+        hidden = self.model(inputs_embeds=embeds, attention_mask=attention_mask, use_cache=False).last_hidden_state
+        return hidden, self.logits(hidden) if with_logits else None
+
+    # Speaking
+
+    def runner(self) -> Backbone:
+        """The backbone, ready to be stepped; made anew when the weights may have changed."""
+        return open_backbone(self.model)
+
+    def generate(
+        self,
+        prompt: EncoderOutput,
+        text: str | Sequence[str] = "",
+        num_transition_steps: int = 5,
+        num_extra_steps: int = 0,
+        system_prompt: str | None = None,
+        user_turn_prompt: str | None = None,
+        inference_options: InferenceOptions = DEFAULT_OPTIONS,
+        use_text_in_prompt: bool = False,
+        normalize_text: bool = True,
+        verbose: bool = False,
+        *,
+        draws: Draws | None = None,
+        observer: Callable[[Any], None] | None = None,
+    ) -> GenerationOutput:
+        """The published call: speak `text` in the voice of `prompt`, or speak on from it.
+
+        Args:
+            prompt: what `Encoder` returned. text: target text, or several, which are spoken one after the other.
+                Prompt and text are tokenised apart, without a space between: begin the text with one if it continues
+                a sentence (a leading space also keeps the first letter as it is).
+            num_transition_steps: prompt tokens at the end whose sound is generated anew.
+            num_extra_steps: text tokens to invent; 0 = speak the given text only.
+            system_prompt, user_turn_prompt: chat turns before the speech.
+            inference_options: see `InferenceOptions`.
+            use_text_in_prompt: show the prompt's text to the model. normalize_text: published normalisation.
+            verbose: progress bar on stderr.
+            draws: source of randomness; None = torch's default generator, as published.
+            observer: called with every `Prefilled` and `Stepped` record.
+
+        Raises:
+            InputError: unusable option or prompt. GenerationError: a value that is not finite.
+        """
+        from unisono.families.tada.published import generate
+
+        return generate(
+            self,
+            prompt,
+            text,
+            num_transition_steps=num_transition_steps,
+            num_extra_steps=num_extra_steps,
+            system_prompt=system_prompt,
+            user_turn_prompt=user_turn_prompt,
+            options=inference_options,
+            use_text_in_prompt=use_text_in_prompt,
+            normalize_text=normalize_text,
+            verbose=verbose,
+            draws=draws,
+            observer=observer,
+        )

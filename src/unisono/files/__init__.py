@@ -1,0 +1,26 @@
+"""On disk: outputs that are whole or absent, strict tensor files, checkpoints, voices and token files."""
+
+from unisono.files.checkpoint import Checkpoint, load_module
+from unisono.files.locate import find_folder, read_json
+from unisono.files.outputs import STANDARD, all_or_none, check_folder, check_output, replacing
+from unisono.files.tensors import load_tensors, read_header, save_tensors
+from unisono.files.voices import load_tokens, load_voice, save_tokens, save_voice
+
+__all__ = [
+    "STANDARD",
+    "Checkpoint",
+    "all_or_none",
+    "check_folder",
+    "check_output",
+    "find_folder",
+    "load_module",
+    "load_tensors",
+    "load_tokens",
+    "load_voice",
+    "read_header",
+    "read_json",
+    "replacing",
+    "save_tensors",
+    "save_tokens",
+    "save_voice",
+]

@@ -1,0 +1,196 @@
+"""READ FIRST: the few records that travel between the folders, and what a speech model promises.
+
+Axes used throughout the project: B batch, T tokens, L frames (50 a second), N samples, D vector width, H hidden width.
+Positions are 1-based frames (TADA, spec section 5.2); a gap is the distance in frames to the mark before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+if TYPE_CHECKING:
+    import numpy as np
+    import torch
+
+
+class Audio(NamedTuple):
+    """A mono waveform: `samples` float32 [N] in [-1, 1], `sample_rate` in Hz."""
+
+    samples: np.ndarray
+    sample_rate: int
+
+
+class Word(NamedTuple):
+    """One word of the source text, verbatim, with start and end in seconds."""
+
+    text: str
+    start: float
+    end: float
+
+
+class Token(NamedTuple):
+    """One text token: vocabulary id, its text, its 1-based frame and the frames since the mark before it."""
+
+    id: int
+    text: str
+    position: int
+    gap: int
+
+
+class Span(NamedTuple):
+    """A half-open range of characters [start, end) in the source text."""
+
+    start: int
+    end: int
+
+
+@dataclass
+class TokenizedText:
+    """What a tokenizer returns: `ids` [T], the visible text of each token, and the source span each came from."""
+
+    ids: list[int]
+    texts: list[str]
+    spans: list[Span]
+
+
+class Tokenizer(Protocol):
+    """Text <-> ids. Special tokens are looked up by name and are never produced from text."""
+
+    vocab_size: int
+    bos_id: int
+    eos_id: int
+    pad_id: int
+    start_header_id: int
+    end_header_id: int
+    eot_id: int
+
+    def encode(self, text: str) -> list[int]: ...
+
+    def tokenize(self, text: str) -> TokenizedText: ...
+
+    def decode(self, ids: Sequence[int]) -> str: ...
+
+
+@dataclass
+class AlignedTokens:
+    """A recording as text-aligned pieces, the content of a tokens `.safetensors` file.
+
+    Attributes:
+        text_ids: int64 [T].
+        vectors: float32 [T, D] for continuous families, else None.
+        codes: int64 [T, Q] for discrete families, else None.
+        positions: int64 [T], strictly increasing 1-based frames.
+        frames: length of the recording in frames of 1/50 s.
+        samples: length of the recording in samples at `sample_rate`.
+        text: the source text, as the user wrote it.
+        family, model: who can decode this.
+        extras: further tensors the family needs (speaker vector, ...).
+    """
+
+    text_ids: torch.Tensor
+    positions: torch.Tensor
+    frames: int
+    samples: int
+    sample_rate: int
+    text: str
+    family: str
+    model: str
+    vectors: torch.Tensor | None = None
+    codes: torch.Tensor | None = None
+    extras: dict[str, torch.Tensor] = field(default_factory=dict)
+
+
+@dataclass
+class Speech:
+    """Generated or decoded sound with its times: `audio` float32 [N], `words`, `tokens`, the source `text`."""
+
+    audio: np.ndarray
+    sample_rate: int
+    text: str
+    words: list[Word]
+    tokens: list[Token]
+
+    @property
+    def duration(self) -> float:
+        """Length in seconds."""
+        return len(self.audio) / self.sample_rate
+
+    def save(self, path: str | Path) -> None:
+        """Write the sound; the suffix picks the format. Raises AudioError for a suffix or folder that cannot be used."""
+        from unisono.audio import write_audio
+
+        write_audio(path, Audio(self.audio, self.sample_rate))
+
+    def save_words(self, path: str | Path) -> None:
+        """Write word times; the suffix picks .json .srt .vtt .TextGrid or .csv. Raises InputError for any other."""
+        from unisono.align import write_words
+
+        write_words(path, self)
+
+    def plot(self, path: str | Path) -> None:
+        """Draw waveform, mel spectrogram, token marks and words to a picture file."""
+        from unisono.plot import plot_speech
+
+        plot_speech(self, path)
+
+
+@dataclass
+class Voice:
+    """Everything needed to speak like a reference: its text, vectors (or codes) and positions; one file on disk."""
+
+    name: str
+    tokens: AlignedTokens
+    language: str = "en"
+    speaker: str = ""
+    consent: str = ""
+    created: str = ""
+
+    def save(self, path: str | Path) -> None:
+        """Write one `.safetensors` file."""
+        from unisono.hub import save_voice
+
+        save_voice(path, self)
+
+
+class SpeechModel(Protocol):
+    """What every family's loaded model can do, and which of it this one can."""
+
+    family: str
+    name: str
+    sample_rate: int
+    can_clone: bool
+    can_stream: bool
+    can_continue: bool
+    word_times: bool
+
+    def say(self, text: str | Sequence[str], *, voice: Voice | None = None, seed: int = 0, **options: Any) -> Any: ...
+
+    def stream(self, text: str, *, voice: Voice | None = None, seed: int = 0, **options: Any) -> Iterator[Speech]: ...
+
+    def voice(self, audio: str | Path | Audio, *, text: str) -> Voice: ...
+
+    def align(self, audio: str | Path | Audio, *, text: str) -> Speech: ...
+
+    def encode(self, audio: str | Path | Audio, *, text: str) -> AlignedTokens: ...
+
+    def decode(self, tokens: AlignedTokens) -> Speech: ...
+
+
+@dataclass(frozen=True)
+class Family:
+    """One published system as a record of builders; nobody subclasses it.
+
+    Attributes:
+        name: key in the registry, "tada".
+        load: folder -> SpeechModel.
+        stages: training stage name -> builder of that stage's training task.
+        name_table: published parameter name -> ours; None = dropped on purpose.
+    """
+
+    name: str
+    load: Callable[..., SpeechModel]
+    stages: Mapping[str, Callable[..., Any]]
+    name_table: Mapping[str, str | None] = field(default_factory=dict)

@@ -1,0 +1,22 @@
+"""TEXT IN: normalise, split into sentences, tokenise; every span maps back to the source text."""
+
+from unisono.text.characters import CharacterTokenizer
+from unisono.text.letters import LetterSoundTokenizer
+from unisono.text.normalize import normalize
+from unisono.text.normalized import Normalized, Piece
+from unisono.text.sentences import split_clauses, split_sentences
+from unisono.text.tokenizers import load_tokenizer
+from unisono.text.words import source_words, words_of_tokens
+
+__all__ = [
+    "CharacterTokenizer",
+    "LetterSoundTokenizer",
+    "Normalized",
+    "Piece",
+    "load_tokenizer",
+    "normalize",
+    "source_words",
+    "split_clauses",
+    "split_sentences",
+    "words_of_tokens",
+]

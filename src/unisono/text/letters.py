@@ -1,0 +1,119 @@
+"""The letter-sound tokenizer: every character is one token whose id says the letter and the sound it makes there.
+
+"phone" is p/F h/_ o/OW n/N e/_ . Spelling can be read back (but for case) and pronunciation is given, so a small
+model need not learn English spelling. Vocabulary and dictionary are made by `lexicon.build_lexicon`.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from unisono.errors import CheckpointError
+from unisono.interface import Span, TokenizedText
+from unisono.text.folding import Folded, fold
+from unisono.text.pronounce import Pronouncer
+from unisono.text.special import SpecialIds
+
+VERSION = 1
+LEXICON_FILE, BACKOFF_FILE, TOKENIZER_FILE = "lexicon.txt.gz", "backoff.txt.gz", "tokenizer.json"
+PUNCTUATION = " .,?!;:'-\"()"
+# Abbreviations that are also words: spelled when in capitals inside a text that is not all capitals.
+SPELLED = frozenset(("US", "UN", "AI", "ID", "PR", "HR", "TV", "PM", "AM", "EU", "UK", "DNA", "AC", "DC", "ICU"))
+_WORD = re.compile(r"[a-z']*[a-z][a-z']*")
+_MOST_LETTERS_SPELLED = 5
+_SENTENCE_END = ".?!:"
+
+
+class LetterSoundTokenizer(SpecialIds):
+    """`interface.Tokenizer` over (letter, sound) pairs; characters outside the vocabulary are dropped, never an error.
+
+    Args:
+        folder: holds `tokenizer.json` of type "letters" and the files it names.
+
+    Raises CheckpointError for a file of another version or without the needed entries.
+    """
+
+    def __init__(self, folder: str | Path):
+        folder = Path(folder)
+        record = json.loads((folder / TOKENIZER_FILE).read_text(encoding="utf-8"))
+        if record.get("version") != VERSION:
+            raise CheckpointError(
+                f"{folder}/tokenizer.json has version {record.get('version')}, this unisono reads version {VERSION}; "
+                "update unisono or the model"
+            )
+        self.vocabulary: list[str] = record["vocabulary"]
+        self._ids = {name: index for index, name in enumerate(self.vocabulary)}
+        super().__init__(self._ids)
+        labels: dict[str, list[str]] = record["labels"]
+        self._pronouncer = Pronouncer(folder / record["lexicon"], folder / record["backoff"], labels)
+        self._pair_ids = {
+            (letter, chr(ord("A") + rank)): self._ids[f"{letter}/{label}"]
+            for letter, of_letter in labels.items()
+            for rank, label in enumerate(of_letter)
+        }
+        self._visible = [
+            name if name in PUNCTUATION else name[0] if name[1:2] == "/" else "" for name in self.vocabulary
+        ]
+
+    def tokenize(self, text: str) -> TokenizedText:
+        """One token per character: id, the character as written (accents folded), span in `text`."""
+        pieces = list(fold(text))
+        folded = "".join(piece.character or "\0" for piece in pieces)  # a gap keeps its neighbours apart
+        ids = [self._ids.get(character, -1) for character in folded]
+        lower = folded.lower()
+        shouted = folded == folded.upper()
+        for match in _WORD.finditer(lower):
+            start, end = match.span()
+            codes = self._codes(folded, start, end, shouted)
+            for place, (letter, code) in enumerate(zip(match.group(), codes, strict=True), start):
+                ids[place] = self._pair_ids[letter, code]
+        kept = [(index, piece) for index, piece in zip(ids, pieces, strict=True) if index >= 0]
+        return _as_tokenized(kept)
+
+    def encode(self, text: str) -> list[int]:
+        """Only the ids of `tokenize`."""
+        return self.tokenize(text).ids
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """The lower-case text that the ids spell; special tokens are left out."""
+        return "".join(self._visible[index] for index in ids)
+
+    def sounds(self, text: str) -> list[str]:
+        """The token names, "p/F", for looking at pronunciations."""
+        return [self.vocabulary[index] for index in self.encode(text)]
+
+    def _codes(self, folded: str, start: int, end: int, shouted: bool) -> str:
+        """Codes of the word folded[start:end]: spelled when it is an abbreviation, else pronounced."""
+        word = folded[start:end]
+        lower = word.lower()
+        if word == "A":
+            return self._pronouncer.spell(lower) if _is_letter_a(folded, start) else self._pronouncer.pronounce(lower)
+        stem = lower[:-2] if lower.endswith("'s") else lower
+        capitals = word[: len(stem)]
+        if not (capitals.isupper() and capitals.isalpha() and 2 <= len(capitals) <= _MOST_LETTERS_SPELLED):
+            return self._pronouncer.pronounce(lower)
+        known = self._pronouncer.look_up(stem) is not None
+        if (known and (shouted or capitals not in SPELLED)) or (not known and shouted and len(folded) > len(word) + 2):
+            return self._pronouncer.pronounce(lower)
+        codes = self._pronouncer.spell(stem)
+        return codes + self._pronouncer.possessive(stem, codes) if stem != lower else codes
+
+
+def _is_letter_a(folded: str, place: int) -> bool:
+    """Whether a capital A is the letter: not where a sentence begins, unless another lone capital follows."""
+    after = folded[place + 1 : place + 4].lstrip(" .-")
+    if len(after) == 1 or (len(after) > 1 and after[0].isupper() and not after[1].isalpha()):
+        return after[0].isupper()
+    before = folded[max(0, place - 8) : place].rstrip(" \"'(\0-")
+    return bool(before) and before[-1] not in _SENTENCE_END
+
+
+def _as_tokenized(kept: Sequence[tuple[int, Folded]]) -> TokenizedText:
+    return TokenizedText(
+        ids=[index for index, _ in kept],
+        texts=[piece.character for _, piece in kept],
+        spans=[Span(*piece.span) for _, piece in kept],
+    )

@@ -1,0 +1,110 @@
+"""A text as it is spoken beside the text as it was written, piece by piece."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import NamedTuple
+
+from unisono.interface import Span
+
+
+class Piece(NamedTuple):
+    """spoken[spoken_start:spoken_end] says source[source_start:source_end]; all counts are characters."""
+
+    spoken_start: int
+    spoken_end: int
+    source_start: int
+    source_end: int
+
+
+class Said(NamedTuple):
+    """What a rule says for a part of the source: `text` for source[start:end]; an empty text drops the part."""
+
+    text: str
+    start: int
+    end: int
+
+
+@dataclass
+class Normalized:
+    """`spoken` for `source`; `spans` cover all of `spoken`, in order, and their source sides never go back."""
+
+    source: str
+    spoken: str
+    spans: list[Piece] = field(default_factory=list)
+
+    @cached_property
+    def _starts(self) -> list[int]:
+        return [piece.spoken_start for piece in self.spans]
+
+    def source_span(self, start: int, end: int) -> Span:
+        """Where spoken[start:end] comes from; character by character where the piece is copied, else the whole piece.
+
+        Ranges outside the text are clipped; an empty range gives an empty span.
+        """
+        start, end = max(0, start), min(end, len(self.spoken))
+        if start >= end:
+            at = self.source_span(start - 1, start).end if 0 < start <= len(self.spoken) else 0
+            return Span(at, at)
+        first = self.spans[bisect_right(self._starts, start) - 1]
+        last = self.spans[bisect_right(self._starts, end - 1) - 1]
+        source_start = first.source_start + (start - first.spoken_start if self._copied(first) else 0)
+        source_end = last.source_end - (last.spoken_end - end if self._copied(last) else 0)
+        return Span(source_start, source_end)
+
+    def map_spans(self, spans: Sequence[Span]) -> list[Span]:
+        """`source_span` of each of `spans`."""
+        return [self.source_span(*span) for span in spans]
+
+    def _copied(self, piece: Piece) -> bool:
+        spoken = self.spoken[piece.spoken_start : piece.spoken_end]
+        return spoken.lower() == self.source[piece.source_start : piece.source_end].lower() and (
+            len(spoken) == piece.source_end - piece.source_start
+        )
+
+
+class Builder:
+    """Puts a `Normalized` together from left to right; keeps words apart where a rule's words meet letters."""
+
+    def __init__(self, source: str):
+        self._source = source
+        self._parts: list[str] = []
+        self._spans: list[Piece] = []
+        self._length = 0
+        self._last = ""  # last character spoken
+        self._said = False  # whether that character came from a rule
+
+    def copy(self, start: int, end: int) -> None:
+        """Speak source[start:end] as it is written."""
+        if start < end:
+            if self._said and self._last.isalnum() and self._source[start].isalnum():
+                self._put(" ", start, start)
+            self._put(self._source[start:end], start, end)
+            self._said = False
+
+    def say(self, said: Said) -> None:
+        """Speak what a rule says."""
+        text = said.text
+        if not text:
+            return
+        if self._last.isalnum() and text[0].isalnum():
+            text = " " + text
+        self._put(text, said.start, said.end)
+        self._said = True
+
+    def last(self) -> str:
+        """The last character spoken, "" at the beginning."""
+        return self._last
+
+    def finish(self) -> Normalized:
+        """The result so far."""
+        return Normalized(self._source, "".join(self._parts), self._spans)
+
+    def _put(self, text: str, start: int, end: int) -> None:
+        self._parts.append(text)
+        self._spans.append(Piece(self._length, self._length + len(text), start, end))
+        self._length += len(text)
+        self._last = text[-1]

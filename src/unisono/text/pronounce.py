@@ -1,0 +1,143 @@
+"""A word's sounds: dictionary first, then a known stem with an ending, then letter contexts.
+
+Works on codes, one character per letter (see `lexicon.py`). Files are read on first use: the dictionary stays one
+sorted list of lines that is searched by bisection, which loads in a twentieth of a second; the table is read when the
+first unknown word comes.
+"""
+
+from __future__ import annotations
+
+import gzip
+import re
+from bisect import bisect_left
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+
+from unisono.errors import CheckpointError
+from unisono.text import backoff
+from unisono.text.phonemes import LETTER_NAMES, SIBILANT, SILENT, VOICELESS, sounds
+
+_CLOSED = re.compile(r"(?<![aeiou])[aeiou][bcdgklmnprstvz]$")  # hop-ing is hope, hopp-ing is hop
+LONGEST_WORD = 64  # longer runs of letters are read in pieces, so that no input is slow
+
+
+def read_lines(path: Path) -> list[str]:
+    """The lines of a compressed text file; CheckpointError when it is missing or damaged."""
+    try:
+        return gzip.decompress(path.read_bytes()).decode("ascii").split("\n")
+    except (OSError, EOFError, UnicodeDecodeError) as error:
+        raise CheckpointError(f"{path} is missing or damaged ({error}); install the tokenizer again") from error
+
+
+class Pronouncer:
+    """Words -> codes, from the files that `lexicon.build_lexicon` wrote.
+
+    Args:
+        lexicon, table: paths of the dictionary and of the letter-context table.
+        labels: for each letter its labels in the order of their codes.
+    """
+
+    def __init__(self, lexicon: Path, table: Path, labels: Mapping[str, Sequence[str]]):
+        self._lexicon_path, self._table_path, self._labels = lexicon, table, labels
+        self._known: dict[str, str] = {}
+
+    @cached_property
+    def lines(self) -> list[str]:
+        """Sorted "word<tab>codes" lines."""
+        return read_lines(self._lexicon_path)
+
+    @cached_property
+    def table(self) -> dict[str, str]:
+        """Letter context -> code, see `backoff`."""
+        return dict(line.split("\t") for line in read_lines(self._table_path))
+
+    def look_up(self, word: str) -> str | None:
+        """The dictionary's codes of a lower-case word, or None."""
+        key = word + "\t"
+        place = bisect_left(self.lines, key)
+        if place < len(self.lines) and self.lines[place].startswith(key):
+            return self.lines[place][len(key) :]
+        return None
+
+    def spell(self, word: str) -> str:
+        """Codes under which every letter says its name; apostrophes are silent."""
+        return "".join(self._code(letter, LETTER_NAMES.get(letter, SILENT)) for letter in word)
+
+    def pronounce(self, word: str) -> str:
+        """Codes of a lower-case word of letters and apostrophes, one per character; any such word has some."""
+        codes = self._known.get(word)
+        if codes is None:
+            if len(self._known) > 1 << 16:
+                self._known.clear()
+            codes = self._known[word] = self._find(word)
+        return codes
+
+    def _find(self, word: str) -> str:
+        if len(word) > LONGEST_WORD:
+            return self._find(word[:LONGEST_WORD]) + self._find(word[LONGEST_WORD:])
+        return self.look_up(word) or self._trimmed(word) or self._ending(word) or backoff.predict(self.table, word)
+
+    def _trimmed(self, word: str) -> str | None:
+        """A word between apostrophes that are quotation marks or mark a plural's possession."""
+        bare = word.strip("'")
+        if bare == word:
+            return None
+        before = len(word) - len(word.lstrip("'")) if bare else len(word)
+        silent = self._code("'", SILENT)
+        return silent * before + (self._find(bare) if bare else "") + silent * (len(word) - before - len(bare))
+
+    def _ending(self, word: str) -> str | None:
+        """'s on any word; plural s, -ed, -ing and -ly on a word of the dictionary."""
+        if word.endswith("'s"):
+            stem = self.pronounce(word[:-2])
+            return stem + self.possessive(word[:-2], stem)
+        if len(word) < 5:
+            return None
+        if word.endswith("ly") and (stem := self.look_up(word[:-2])):
+            return stem + self._code("l", SILENT if word.endswith("lly") else "L") + self._code("y", "IY")
+        if word.endswith("ing") and (stem := self._stem(word[:-3])):
+            return stem + self._code("i", "IH") + self._code("n", SILENT) + self._code("g", "NG")
+        if word.endswith("ed") and (stem := self._stem(word[:-2])):
+            last = self._last_sound(word[:-2], stem)
+            vowel = "IH" if last in ("T", "D") else SILENT
+            past = "T" if last in VOICELESS or last in ("S", "SH", "CH") else "D"
+            return stem + self._code("e", vowel) + self._code("d", "D" if vowel == "IH" else past)
+        return self._plural(word) if word.endswith("s") and not word.endswith("ss") else None
+
+    def possessive(self, word: str, codes: str) -> str:
+        """Codes of the two characters 's after a word with these codes."""
+        last = self._last_sound(word, codes)
+        link = "IH" if last in SIBILANT else SILENT
+        return self._code("'", link) + self._code("s", "S" if last in VOICELESS else "Z")
+
+    def _stem(self, stem: str) -> str | None:
+        """Codes for what stands before -ing or -ed: with a silent e dropped (hoping), doubled (hopping) or as it is."""
+        with_e = self.look_up(stem + "e")
+        if _CLOSED.search(stem) and with_e:
+            return with_e[:-1]
+        if stem[-1] == stem[-2] and (single := self.look_up(stem[:-1])):
+            return single + self._code(stem[-1], SILENT)
+        return self.look_up(stem) or (with_e[:-1] if with_e else None)
+
+    def _plural(self, word: str) -> str | None:
+        for stem_word in (word[:-1], word[:-2]):
+            stem = self.look_up(stem_word)
+            if not stem or not word.startswith((stem_word + "s", stem_word + "es")):
+                continue
+            last = self._last_sound(stem_word, stem)
+            hissed = last in SIBILANT
+            sound = self._code("s", "S" if last in VOICELESS else "Z")
+            vowel = self._code("e", "IH" if hissed else SILENT)
+            if stem_word == word[:-1] and (not hissed or stem_word.endswith("e")):
+                return (stem[:-1] + vowel if hissed else stem) + sound
+            if stem_word == word[:-2] and (hissed or stem_word.endswith("o")):
+                return stem + vowel + sound
+        return None
+
+    def _last_sound(self, word: str, codes: str) -> str:
+        found = sounds(self._labels[c][ord(code) - ord("A")] for c, code in zip(word, codes, strict=True))
+        return found[-1] if found else ""
+
+    def _code(self, letter: str, label: str) -> str:
+        return chr(ord("A") + self._labels[letter].index(label))
