@@ -183,15 +183,38 @@ def train(
 
 @app.command("eval")
 def evaluate(
-    data: Annotated[str, typer.Option(help="Folder with metadata.csv, or shards.")],
+    data: Annotated[str, typer.Option(help="Folder with metadata.csv, or shards, whose held-out part is used.")],
     output: Annotated[str, typer.Option("-o", "--output", help="Folder for report.json and index.html.")] = "report",
     model: ModelOption = None,
+    voice: Annotated[str | None, typer.Option(help="Ready voice or voice file; default is the model's own.")] = None,
+    task: Annotated[str, typer.Option(help="say, resynthesis (decode what was encoded) or both.")] = "both",
+    speaker: Annotated[list[str] | None, typer.Option(help="Only recordings of this speaker; may be repeated.")] = None,
+    domain: Annotated[
+        list[str] | None, typer.Option(help="More sentences for the judge's language model; may be repeated.")
+    ] = None,
+    limit: Annotated[int | None, typer.Option(help="At most so many sentences.")] = None,
+    seed: Annotated[int, typer.Option(help="Of every sentence.")] = 0,
+    workers: Annotated[int, typer.Option(help="Processes that listen and measure.")] = 1,
+    device: DeviceOption = None,
+    dtype: DtypeOption = None,
 ) -> None:
     """Measure a model against recordings."""
     from unisono import evaluate as evaluation
 
-    console.check_folder_pair(data, output)
-    report = evaluation.evaluate(model=model, data=data, output=output)
+    report = evaluation.evaluate(
+        model,
+        data,
+        output,
+        voice=voice,
+        task=task,
+        speakers=speaker or (),
+        domain=domain or (),
+        limit=limit,
+        seed=seed,
+        workers=workers,
+        device=device,
+        dtype=dtype,
+    )
     console.report_evaluation(report, output)
 
 

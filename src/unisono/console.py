@@ -191,16 +191,6 @@ def print_table(rows: Sequence[Sequence[str]], stream: TextIO | None = None) -> 
         print(line.rstrip(), file=stream or sys.stdout)
 
 
-def check_folder_pair(source: str, target: str) -> None:
-    """Refuse a missing source folder and a target folder that could not be filled. Raises InputError."""
-    from unisono.files.outputs import check_folder
-
-    if not Path(source).is_dir():
-        state = "is a file" if Path(source).exists() else "does not exist"
-        raise InputError(f"{source} {state}, wanted is a folder of recordings with metadata.csv, or of shards")
-    check_folder(target)
-
-
 def report_evaluation(report: Mapping[str, Any], folder: str) -> None:
     """The figures of an evaluation, one a line."""
     rows = [(name, _shown(value)) for name, value in report.items() if isinstance(value, int | float | str)]

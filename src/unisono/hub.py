@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from unisono.errors import CheckpointError
+from unisono.errors import CheckpointError, InputError
 from unisono.families import FAMILIES, get_family, guess_family
 from unisono.files import (
     Checkpoint,
@@ -30,6 +30,7 @@ __all__ = [
     "KnownModel",
     "best_device",
     "builtin_folder",
+    "check_device",
     "list_models",
     "list_voices",
     "load",
@@ -90,10 +91,10 @@ def load(
         options: what the family's loader takes beside, such as `tokenizer`.
 
     Raises:
-        CheckpointError: not found, damaged, foreign, of no known family.
+        CheckpointError: not found, damaged, foreign, of no known family. InputError: no such device.
     """
     folder = model_folder(name, revision)
-    device = device or best_device()
+    device = check_device(device or best_device())
     dtype = dtype or ("float32" if device == "cpu" else "bfloat16")
     return get_family(family_of(folder)).load(folder, device=device, dtype=dtype, **options)
 
@@ -110,6 +111,23 @@ def best_device() -> str:
     if torch.cuda.is_available():
         return "cuda"
     return "mps" if torch.backends.mps.is_available() else "cpu"
+
+
+def check_device(device: str) -> str:
+    """Hand back a device that this machine has. Raises InputError for any other."""
+    import torch
+
+    kind, _, number = str(device).partition(":")
+    counts = {
+        "cpu": 1,
+        "cuda": torch.cuda.device_count() if torch.cuda.is_available() else 0,
+        "mps": int(torch.backends.mps.is_available()),
+    }
+    if kind not in counts or (number and not number.isdigit()):
+        raise InputError(f"device {device!r} is unknown: use cpu, cuda, cuda:1 or mps")
+    if int(number or 0) >= counts[kind]:
+        raise InputError(f"this machine has no device {device!r}: leave it away to take the best there is")
+    return str(device)
 
 
 def family_of(folder: Path) -> str:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from unisono.align import search, search_tokens
+from unisono.align.search import search, search_tokens
 from unisono.errors import AlignmentError
 
 SHAPES = st.integers(1, 8).flatmap(lambda rows: st.tuples(st.just(rows), st.integers(1, rows)))

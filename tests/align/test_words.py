@@ -99,6 +99,13 @@ def test_silence_decides_end_and_start() -> None:
     assert times == pytest.approx([0.2, 0.6, 1.0, 1.5], abs=0.05)
 
 
+def test_a_breath_between_words_belongs_to_neither() -> None:
+    text = "aa bb"
+    audio = bursts((0.2, 0.6), (0.9, 1.0), (1.3, 1.7), seconds=2.0)
+    words = words_from_marks(text, word_spans(text), letters(text), [15, 25, 40, 70, 80], 2.0, audio=audio)
+    assert [words[0].end, words[1].start] == pytest.approx([0.6, 1.3], abs=0.05)
+
+
 def test_lead_moves_starts_but_not_into_the_word_before() -> None:
     text = "aa bb"
     marks = [10, 14, 15, 17, 20]

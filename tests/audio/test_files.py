@@ -88,7 +88,9 @@ def test_standard_streams(monkeypatch, tmp_path):
 
 def bad_inputs(folder):
     """name -> a file that cannot be used."""
-    files = {name: folder / f"{name}.wav" for name in ("missing", "folder", "text", "empty", "one", "nan", "inf", "silent")}
+    files = {
+        name: folder / f"{name}.wav" for name in ("missing", "folder", "text", "empty", "one", "nan", "inf", "silent")
+    }
     files["folder"].mkdir()
     files["text"].write_text("this is no sound\n" * 40)
     files["empty"].touch()

@@ -26,7 +26,9 @@ def by_the_formula(x, orig, new):
     return np.array(out)
 
 
-@pytest.mark.parametrize(("orig", "new"), [(24000, 16000), (22050, 24000), (8000, 24000), (48000, 24000), (44100, 16000)])
+@pytest.mark.parametrize(
+    ("orig", "new"), [(24000, 16000), (22050, 24000), (8000, 24000), (48000, 24000), (44100, 16000)]
+)
 @pytest.mark.parametrize("length", [1, 37, 800])
 def test_the_published_filter(orig, new, length):
     x = np.random.default_rng(length).standard_normal(length)

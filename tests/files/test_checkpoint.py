@@ -100,7 +100,9 @@ def test_every_misfit_is_named(folder):
         tensors["layers.0.weight"] = torch.ones(5, 4)
 
     rewrite(folder, change)
-    refused(folder, r"missing layers\.1\.bias; unknown stray\.weight; misfit layers\.0\.weight \[5, 4\] instead of \[4, 4\]")
+    refused(
+        folder, r"missing layers\.1\.bias; unknown stray\.weight; misfit layers\.0\.weight \[5, 4\] instead of \[4, 4\]"
+    )
 
 
 def test_a_wrong_number_format_is_named(folder):

@@ -1,72 +1,61 @@
-"""Checks of the golden files that concern alignment: the search, and the aligner with a tiny wav2vec2.
-
-Each function takes the path of one `.safetensors` file; case names, sizes and options come from its header.
-"""
+"""Checks of the golden files on alignment: the search, the aligner with a tiny wav2vec2, its published tensor names."""
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from safetensors import safe_open
+from golden_harness import ALIGNER_TOLERANCE, Golden, checker
 
 from unisono.align.search import search_tokens
 from unisono.families.tada.aligner import Aligner, AlignerConfig
 
-LOGIT_TOLERANCE = 1e-3
+
+@checker("align_dp")
+def check_align_dp(golden: Golden) -> None:
+    """Section 5.2: `<case>.logits` [L, V] and `.tokens` [T] -> `.positions`, 0-based rows."""
+    assert golden.meta["cases"]
+    for case in golden.meta["cases"]:
+        rows = search_tokens(golden[f"{case}.logits"].numpy(), golden[f"{case}.tokens"].numpy())
+        golden.equal(torch.from_numpy(rows), f"{case}.positions")
 
 
-def _read(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
-    """All tensors of a golden file and the JSON of its header."""
-    with safe_open(path, "pt") as file:
-        return {name: file.get_tensor(name) for name in file.keys()}, json.loads(file.metadata()["json"])  # noqa: SIM118
-
-
-def check_align_dp(path: Path) -> None:
-    """Section 5.2: `<case>.logits` [L, V] and `.tokens` [T] -> `.positions`, equal."""
-    tensors, header = _read(path)
-    assert header["cases"]
-    for case in header["cases"]:
-        rows = search_tokens(tensors[f"{case}.logits"].numpy(), tensors[f"{case}.tokens"].numpy())
-        np.testing.assert_array_equal(rows, tensors[f"{case}.positions"].numpy(), err_msg=case)
-
-
-def tiny_aligner(tensors: dict[str, torch.Tensor], header: dict[str, Any], prefix: str = "") -> Aligner:
-    """The aligner of a golden file: weights under `prefix` + `encoder.`, eos of the tiny tokenizer."""
-    sizes = dict(header["wav2vec2_config"])
-    config = AlignerConfig(
-        vocab_size=sizes.pop("vocab_size"), eos_token_id=header["tokenizer_base"] + 1, wav2vec2_config=sizes
-    )
+def tiny_aligner(golden: Golden, prefix: str = "") -> Aligner:
+    """The aligner whose weights lie under `prefix` + `encoder.`, with the eos of the tiny tokenizer."""
+    sizes = dict(golden.meta["wav2vec2_config"])
+    eos = golden.meta["tokenizer_base"] + 1
+    config = AlignerConfig(vocab_size=sizes.pop("vocab_size"), eos_token_id=eos, wav2vec2_config=sizes)
     aligner = Aligner(config)
-    mark = prefix + "encoder."
-    weights = {name[len(prefix) :]: value for name, value in tensors.items() if name.startswith(mark)}
-    aligner.load_state_dict(weights, strict=True)
+    weights = golden.part(f"{prefix}encoder.")
+    aligner.load_state_dict({f"encoder.{name}": value for name, value in weights.items()}, strict=True)
     return aligner
 
 
-def check_aligner(path: Path) -> None:
-    """Section 5: logits within 1e-3, positions and masks equal."""
-    tensors, header = _read(path)
-    aligner = tiny_aligner(tensors, header)
-    assert header["cases"]
-    for case, options in header["cases"].items():
-        given = {key.removeprefix(case + "."): value for key, value in tensors.items() if key.startswith(case + ".")}
-        size, stride = options.get("inference_window_size"), options.get("inference_window_stride")
-        window = None if size is None else (size, stride)
-        logits = aligner.logits(given["audio"][0], options["sample_rate"], window=window)
-        assert [1, *logits.shape] == options["logits_shape"], case
-        got = logits[:, given["logits_columns"]]
-        torch.testing.assert_close(got, given["logits_at_columns"][0], atol=LOGIT_TOLERANCE, rtol=0, msg=case)
-        out = aligner(
-            given["audio"],
-            text_tokens=given["text_tokens"],
-            audio_length=given["audio_length"],
-            sample_rate=options["sample_rate"],
-            inference_window_size=size,
-            inference_window_stride=stride,
-        )
-        torch.testing.assert_close(out.token_positions, given["token_positions"], atol=0, rtol=0, msg=case)
-        torch.testing.assert_close(out.token_masks, given["token_masks"], atol=0, rtol=0, msg=case)
+@checker("aligner")
+def check_aligner(golden: Golden) -> None:
+    """Section 5: logits within tolerance, by the whole head and by columns; positions and masks equal."""
+    aligner = tiny_aligner(golden)
+    assert golden.meta["cases"]
+    for case, options in golden.meta["cases"].items():
+        _check_case(golden, aligner, case, options)
+
+
+def _check_case(golden: Golden, aligner: Aligner, case: str, options: dict[str, Any]) -> None:
+    size, stride = options.get("inference_window_size"), options.get("inference_window_stride")
+    window = None if size is None else (size, stride)
+    audio, rate, columns = golden[f"{case}.audio"], options["sample_rate"], golden[f"{case}.logits_columns"]
+    whole = aligner.logits(audio[0], rate, window=window)
+    assert [1, *whole.shape] == options["logits_shape"], case
+    golden.close(whole[None, :, columns], f"{case}.logits_at_columns", ALIGNER_TOLERANCE)
+    picked = aligner.logits(audio[0], rate, columns, window)
+    golden.close(picked[None], f"{case}.logits_at_columns", ALIGNER_TOLERANCE, f"{case} columns only")
+    out = aligner(
+        audio,
+        text_tokens=golden[f"{case}.text_tokens"],
+        audio_length=golden[f"{case}.audio_length"],
+        sample_rate=rate,
+        inference_window_size=size,
+        inference_window_stride=stride,
+    )
+    golden.equal(out.token_positions, f"{case}.token_positions")
+    golden.equal(out.token_masks, f"{case}.token_masks")

@@ -61,7 +61,7 @@ def _check_plan(
     }
     plan = plan_speech(model, prompt, text, options, **extra)
     golden.equal(plan.raw_ids, "call.input_ids")
-    golden.close(plan.tables.vectors, "call.acoustic_features", 0.0)
+    golden.close(plan.tables.vectors, "call.acoustic_features", GENERATE_TOLERANCE)
     golden.equal(plan.tables.masks, "call.acoustic_masks")
     golden.equal(plan.tables.before, "call.time_before")
     golden.equal(plan.tables.after, "call.time_after")

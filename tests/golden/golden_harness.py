@@ -109,8 +109,11 @@ def checker(pattern: str, family: str = "tada") -> Callable[[Check], Check]:
 
 def find_checker(family: str, stem: str) -> Check | None:
     """The checker of a stem: an exact name before patterns, longer patterns before shorter ones."""
-    fitting = [(pattern == stem, len(pattern), function) for known, pattern, function in _CHECKERS if known == family
-               and fnmatchcase(stem, pattern)]
+    fitting = [
+        (pattern == stem, len(pattern), function)
+        for known, pattern, function in _CHECKERS
+        if known == family and fnmatchcase(stem, pattern)
+    ]
     return max(fitting, key=lambda entry: entry[:2])[2] if fitting else None
 
 

@@ -55,17 +55,22 @@ class TinyTokenizer:
         return bytes(token for token in ids if token < 256).decode(errors="replace")
 
 
-def strictly(module: Module, weights: Mapping[str, torch.Tensor], computed: Sequence[str] = ("rope_freqs",)) -> Module:
-    """Load weights whose names must be the module's own; buffers named in `computed` may be left out of a file."""
+COMPUTED = "rope_freqs"  # golden files leave this buffer out
+
+
+def strictly(module: Module, weights: Mapping[str, torch.Tensor], absent: Sequence[str] = ()) -> Module:
+    """Load weights whose names must be the module's own; names that begin with an entry of `absent` may be missing."""
     missing, unexpected = module.load_state_dict(dict(weights), strict=False)
-    missing = [name for name in missing if name.rpartition(".")[2] not in computed]
+    missing = [name for name in missing if not name.endswith(COMPUTED) and not name.startswith(tuple(absent))]
     assert not missing and not unexpected, f"{type(module).__name__}: missing {missing}, unknown {unexpected}"
     return module.eval()
 
 
-def language_model(config: Mapping[str, Any], weights: Mapping[str, torch.Tensor]) -> TadaForCausalLM:
-    """The language model of a golden file."""
-    return strictly(TadaForCausalLM(TadaConfig(**config)), weights)
+def language_model(
+    config: Mapping[str, Any], weights: Mapping[str, torch.Tensor], absent: Sequence[str] = ()
+) -> TadaForCausalLM:
+    """The language model of a golden file; see `strictly`."""
+    return strictly(TadaForCausalLM(TadaConfig(**config)), weights, absent)
 
 
 @cache

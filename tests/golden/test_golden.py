@@ -19,7 +19,9 @@ def test_there_are_golden_files() -> None:
     assert FILES, f"{golden_root()} has no golden files: set UNISONO_GOLDEN to a folder with tada/ in it"
 
 
-@pytest.mark.parametrize(("family", "path"), FILES, ids=[f"{family}-{path.name.split('.')[0]}" for family, path in FILES])
+@pytest.mark.parametrize(
+    ("family", "path"), FILES, ids=[f"{family}-{path.name.split('.')[0]}" for family, path in FILES]
+)
 def test_golden(family: str, path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     check = find_checker(family, path.name.split(".")[0])
     assert check is not None, f"{path.name} is a kind of golden file that no checker in {HERE} knows: write one"

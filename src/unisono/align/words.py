@@ -8,7 +8,7 @@ Axes: T tokens, K words. Times are seconds; positions are 1-based frames of 1/50
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import NamedTuple
@@ -123,15 +123,13 @@ def _complete(marks: Sequence[_Marks | None], duration: float) -> list[_Marks]:
 
 
 def _pause_between(pauses: Sequence[Pause], low: float, high: float) -> Pause | None:
-    """The silence that fills most of [low, high] seconds; None when all of it is sound, but for two soft edges."""
-    best, most = None, 2 * EDGE
-    for pause in pauses[bisect_right(pauses, low, key=lambda pause: pause.end) :]:
-        if pause.start >= high:
-            break
-        filled = min(pause.end, high) - max(pause.start, low)
-        if filled > most:
-            best, most = pause, filled
-    return best
+    """From the first silence that meets [low, high] seconds to the last; breath and lips between them count as silence.
+
+    None when all of it is sound, but for two soft edges.
+    """
+    first = bisect_right(pauses, low + 2 * EDGE, key=lambda pause: pause.end)
+    stop = bisect_left(pauses, high - 2 * EDGE, key=lambda pause: pause.start)
+    return Pause(pauses[first].start, pauses[stop - 1].end) if first < stop else None
 
 
 def _boundary(word: _Marks, following: _Marks, pauses: Sequence[Pause], lead: float, known: bool) -> _Bounds:

@@ -71,7 +71,7 @@ class SourceFilterVocoder(nn.Module):
     """Log-mel, pitch and voicing -> waveform.
 
     Args:
-        bands: mel bands F; n_fft, hop: the STFT in which the sources are shaped; channels, blocks, inner: ConvNeXt trunk.
+        bands: mel bands F. n_fft, hop: the STFT in which sources are shaped. channels, blocks, inner: ConvNeXt trunk.
     """
 
     def __init__(

@@ -26,7 +26,13 @@ def save_tensors(path: str | Path, tensors: Mapping[str, torch.Tensor], header: 
     from safetensors.torch import save
 
     check_output(path, (SUFFIX,), CheckpointError)
-    kept = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
+    kept: dict[str, torch.Tensor] = {}
+    places: set[int] = set()
+    for name, value in tensors.items():
+        value = value.detach().cpu().contiguous()
+        place = value.untyped_storage().data_ptr()
+        kept[name] = value.clone() if place in places else value  # safetensors refuses tensors that share memory
+        places.add(place)
     content = save(kept, {key: str(value) for key, value in header.items()})
     with replacing(path, CheckpointError) as temporary:
         temporary.write_bytes(content)

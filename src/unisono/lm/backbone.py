@@ -12,6 +12,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from unisono.lm.packing import FeedForward, packed_product
+
 FUSED_LIMIT = 64_000_000  # parameters; larger backbones are bound by memory, not by the cost of calling them
 
 
@@ -36,11 +38,21 @@ class Backbone(Protocol):
         ...
 
 
-def open_backbone(model: nn.Module) -> Backbone:
-    """The quickest runner whose numbers equal the library's: fused for small Llama models, else the library itself."""
+def open_backbone(model: nn.Module, packing: str = "none") -> Backbone:
+    """The quickest runner for a transformers decoder.
+
+    Without packing its numbers equal the library's: fused for small Llama models, else the library itself. With
+    packing (see `packing.PACKINGS`) the single steps run on packed weights, and the prefill as before.
+
+    Raises:
+        ValueError: packing asked of a model that is not a plain float32 Llama.
+    """
     size = sum(parameter.numel() for parameter in model.layers.parameters())
-    if model.config.model_type == "llama" and size <= FUSED_LIMIT and _fusable(model):
-        return FusedLlama(model)
+    fusable = model.config.model_type == "llama" and _fusable(model)
+    if packing != "none" and not fusable:
+        raise ValueError(f"{packing} weights need a plain Llama backbone in float32")
+    if fusable and (packing != "none" or size <= FUSED_LIMIT):
+        return FusedLlama(model, packing)
     return LibraryBackbone(model)
 
 
@@ -78,14 +90,13 @@ class FusedCache:
 
 @dataclass(frozen=True)
 class _FusedLayer:
-    """One decoder layer: q, k, v in one matrix, gate and up in one."""
+    """One decoder layer with q, k and v in one product, gate and up in another."""
 
     norm: torch.Tensor
-    qkv: torch.Tensor
-    out: torch.Tensor
+    qkv: nn.Module
+    out: nn.Module
     ffn_norm: torch.Tensor
-    gate_up: torch.Tensor
-    down: torch.Tensor
+    ffn: nn.Module
 
 
 class FusedLlama:
@@ -94,13 +105,13 @@ class FusedLlama:
     The library's step costs more in Python than the arithmetic of a small model; the prefill still runs there.
     """
 
-    def __init__(self, model: nn.Module) -> None:
+    def __init__(self, model: nn.Module, packing: str = "none") -> None:
         config = model.config
         self.library = LibraryBackbone(model)
         self.heads, self.kv_heads = config.num_attention_heads, config.num_key_value_heads
         self.head_dim = config.head_dim
         self.eps = config.rms_norm_eps
-        self.layers = [_fuse(layer) for layer in model.layers]
+        self.layers = [_fuse(layer, packing) for layer in model.layers]
         self.norm = model.norm.weight
         self.rotary = model.rotary_emb
         self.cos = self.sin = self.norm.new_zeros(0, self.head_dim)
@@ -129,11 +140,9 @@ class FusedLlama:
         x = embeds
         for index, layer in enumerate(self.layers):
             normed = functional.rms_norm(x, x.shape[-1:], layer.norm, self.eps)
-            attended = self._attend(functional.linear(normed, layer.qkv), cache, index, cos, sin)
-            x = torch.addmm(x, attended, layer.out)
+            x = x + layer.out(self._attend(layer.qkv(normed), cache, index, cos, sin))
             normed = functional.rms_norm(x, x.shape[-1:], layer.ffn_norm, self.eps)
-            gate, up = functional.linear(normed, layer.gate_up).chunk(2, dim=-1)
-            x = torch.addmm(x, functional.silu(gate).mul_(up), layer.down)
+            x = x + layer.ffn(normed)
         cache.length = position + 1
         return functional.rms_norm(x, x.shape[-1:], self.norm, self.eps)
 
@@ -178,14 +187,15 @@ def _fusable(model: nn.Module) -> bool:
     return plain and fixed_rope and linear and model.norm.weight.dtype == torch.float32
 
 
-def _fuse(layer: nn.Module) -> _FusedLayer:
+@torch.no_grad()
+def _fuse(layer: nn.Module, packing: str) -> _FusedLayer:
     """Copy a library layer's weights into their fused layout."""
     attention, mlp = layer.self_attn, layer.mlp
+    qkv = torch.cat([attention.q_proj.weight, attention.k_proj.weight, attention.v_proj.weight])
     return _FusedLayer(
         norm=layer.input_layernorm.weight,
-        qkv=torch.cat([attention.q_proj.weight, attention.k_proj.weight, attention.v_proj.weight]),
-        out=attention.o_proj.weight.t(),
+        qkv=packed_product(qkv, packing),
+        out=packed_product(attention.o_proj.weight, packing),
         ffn_norm=layer.post_attention_layernorm.weight,
-        gate_up=torch.cat([mlp.gate_proj.weight, mlp.up_proj.weight]),
-        down=mlp.down_proj.weight.t(),
+        ffn=FeedForward(mlp.gate_proj.weight, mlp.up_proj.weight, mlp.down_proj.weight, packing),
     )

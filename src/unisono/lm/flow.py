@@ -71,17 +71,16 @@ def flow_table(head: FlowHead, recipe: FlowRecipe) -> FlowTable:
         )
         for time in nodes
     ]
-    like = head.noisy_images_proj.weight
-    weights = tuple(guidance_weights(like, acoustic, duration, recipe.acoustic_dim) for acoustic, duration in scales)
-    return FlowTable(grid, head.t_embedder(torch.tensor(nodes, device=like.device)), weights, recipe.solver)
+    weights = tuple(guidance_weights(head, acoustic, duration, recipe.acoustic_dim) for acoustic, duration in scales)
+    return FlowTable(grid, head.t_embedder(torch.tensor(nodes, device=head.like.device)), weights, recipe.solver)
 
 
-def guidance_weights(like: torch.Tensor, acoustic: float, duration: float, acoustic_dim: int) -> torch.Tensor | None:
-    """Guidance strength per entry [X] in dtype and place of `like` [C, X], or None at an acoustic strength of 1."""
+def guidance_weights(head: FlowHead, acoustic: float, duration: float, acoustic_dim: int) -> torch.Tensor | None:
+    """Guidance strength per entry [X] of a head's vectors, or None at an acoustic strength of 1."""
     if acoustic == 1.0:
         return None
-    split = [acoustic] * acoustic_dim + [duration] * (like.shape[1] - acoustic_dim)
-    return torch.tensor(split, device=like.device, dtype=like.dtype)
+    split = [acoustic] * acoustic_dim + [duration] * (head.latent - acoustic_dim)
+    return torch.tensor(split, device=head.like.device, dtype=head.like.dtype)
 
 
 def solve_flow(

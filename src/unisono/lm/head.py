@@ -14,6 +14,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from unisono.lm.packing import FeedForward
+
 SINUSOID_WIDTH = 256
 LONGEST_PERIOD = 10000.0
 
@@ -64,6 +66,10 @@ class TimestepEmbedder(nn.Module):
         """[M] -> [M, C]."""
         return self.mlp(sinusoid(times).to(self.mlp[0].weight.dtype))
 
+    def packed(self) -> TimestepEmbedder:
+        """Stays as it is: it runs once per call."""
+        return self
+
 
 class RMSNorm(nn.Module):
     """The weight of an RMS norm; the arithmetic is `rms_norm`."""
@@ -90,6 +96,10 @@ class GatedFeedForward(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """[.., C] -> [.., C]."""
         return self.down_proj(functional.silu(self.gate_proj(x)) * self.up_proj(x))
+
+    def packed(self) -> FeedForward:
+        """Its int8 counterpart."""
+        return FeedForward(self.gate_proj.weight, self.up_proj.weight, self.down_proj.weight, "int8")
 
 
 class HeadLayer(nn.Module):
@@ -140,6 +150,7 @@ class FlowHead(nn.Module):
 
     def __init__(self, width: int, latent: int, layers: int, ffn_ratio: float, eps: float = 1e-5) -> None:
         super().__init__()
+        self.latent = latent
         self.noisy_images_proj = nn.Linear(latent, width, bias=False)
         self.cond_proj = nn.Linear(width, width, bias=False)
         self.t_embedder = TimestepEmbedder(width)
@@ -154,6 +165,11 @@ class FlowHead(nn.Module):
         nn.init.zeros_(self.final_layer.linear.weight)
         for index in (0, 2):
             nn.init.normal_(self.t_embedder.mlp[index].weight, std=0.02)
+
+    @property
+    def like(self) -> torch.Tensor:
+        """A weight that stands for the head's device and number format."""
+        return self.layers[0].norm.weight
 
     def forward(self, x: torch.Tensor, times: torch.Tensor, condition: torch.Tensor) -> torch.Tensor:
         """Velocity at given points.

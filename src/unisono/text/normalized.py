@@ -11,6 +11,9 @@ from typing import NamedTuple
 from unisono.interface import Span
 
 
+_OPENERS = "([{$£€"
+
+
 class Piece(NamedTuple):
     """spoken[spoken_start:spoken_end] says source[source_start:source_end]; all counts are characters."""
 
@@ -21,11 +24,15 @@ class Piece(NamedTuple):
 
 
 class Said(NamedTuple):
-    """What a rule says for a part of the source: `text` for source[start:end]; an empty text drops the part."""
+    """What a rule says for a part of the source: `text` for source[start:end]; an empty text drops the part.
+
+    `apart` asks for a space before it, as words for symbols need.
+    """
 
     text: str
     start: int
     end: int
+    apart: bool = False
 
 
 @dataclass
@@ -69,29 +76,39 @@ class Normalized:
 class Builder:
     """Puts a `Normalized` together from left to right; keeps words apart where a rule's words meet letters."""
 
-    def __init__(self, source: str):
+    def __init__(self, source: str, spaced: bool = True):
         self._source = source
+        self._space = " " if spaced else ""  # Chinese and Japanese set no spaces between words
         self._parts: list[str] = []
         self._spans: list[Piece] = []
         self._length = 0
         self._last = ""  # last character spoken
         self._said = False  # whether that character came from a rule
+        self._dropped = False  # whether the last part of the source was dropped
 
     def copy(self, start: int, end: int) -> None:
         """Speak source[start:end] as it is written."""
+        if start < end and self._dropped and self._source[start] == " " and self._last in ("", " ", "\n"):
+            start += 1  # one of the two spaces around what was dropped
         if start < end:
-            if self._said and self._last.isalnum() and self._source[start].isalnum():
-                self._put(" ", start, start)
+            self._dropped = False
+            if (
+                self._said
+                and self._last.isalnum()
+                and (self._source[start].isalnum() or self._source[start] in _OPENERS)
+            ):
+                self._put(self._space, start, start)
             self._put(self._source[start:end], start, end)
             self._said = False
 
     def say(self, said: Said) -> None:
         """Speak what a rule says."""
         text = said.text
+        self._dropped = not text
         if not text:
             return
-        if self._last.isalnum() and text[0].isalnum():
-            text = " " + text
+        if self._last and (self._last.isalnum() and text[0].isalnum() or (said.apart and not self._last.isspace())):
+            text = self._space + text
         self._put(text, said.start, said.end)
         self._said = True
 
@@ -104,6 +121,8 @@ class Builder:
         return Normalized(self._source, "".join(self._parts), self._spans)
 
     def _put(self, text: str, start: int, end: int) -> None:
+        if not text:
+            return
         self._parts.append(text)
         self._spans.append(Piece(self._length, self._length + len(text), start, end))
         self._length += len(text)

@@ -106,12 +106,16 @@ def train_step(task: Task, state: State, settings: Settings) -> dict[str, float]
     with torch.autocast(kind, torch.bfloat16, enabled=settings.autocast == "bf16"):
         loss, numbers = task.loss(task.batch(state.step))
     if not torch.isfinite(loss):
-        raise TrainingError(f"the loss is {float(loss)} at step {state.step}; lower the learning rate or look at the data")
+        raise TrainingError(
+            f"the loss is {loss.item()} at step {state.step}; lower the learning rate or look at the data"
+        )
     state.optimizer.zero_grad(set_to_none=True)
     loss.backward()
     norm = nn.utils.clip_grad_norm_(task.module.parameters(), settings.clip)
     if not torch.isfinite(norm):
-        raise TrainingError(f"a gradient is not finite at step {state.step}; lower the learning rate or look at the data")
+        raise TrainingError(
+            f"a gradient is not finite at step {state.step}; lower the learning rate or look at the data"
+        )
     state.optimizer.step()
     keep = min(settings.ema, (1 + state.step) / (10 + state.step))
     with torch.no_grad():

@@ -16,7 +16,7 @@ from unisono.train.corpus import Clip
 
 @dataclass
 class Marks:
-    """`ids` and `places` (1-based frames) [A], `starts` [clips + 1], `scores` [clips] (mean log-probability a token)."""
+    """`ids` and `places` (1-based frames) [A], `starts` [clips + 1], `scores` [clips]: mean log-probability a token."""
 
     ids: np.ndarray
     places: np.ndarray
@@ -53,4 +53,8 @@ class Marks:
 
     def good(self, clips: list[Clip]) -> list[Clip]:
         """Clips that were aligned, with a score that a right pair of text and sound gets."""
-        return [c for c in clips if self.starts[c.index + 1] > self.starts[c.index] and self.scores[c.index] > self.threshold]
+        return [
+            c
+            for c in clips
+            if self.starts[c.index + 1] > self.starts[c.index] and self.scores[c.index] > self.threshold
+        ]

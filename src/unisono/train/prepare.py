@@ -86,12 +86,16 @@ def _write_shards(clips: list[SourceClip], folder: Path, holdout: float, workers
     failures: list[str] = []
     context = multiprocessing.get_context("spawn")
     with context.Pool(min(workers, len(jobs))) as pool, open(folder / "clips.jsonl", "w") as index:
-        for shard_rows, shard_failures in tqdm(pool.imap(_write_shard, jobs), total=len(jobs), disable=None, unit="shard"):
+        for shard_rows, shard_failures in tqdm(
+            pool.imap(_write_shard, jobs), total=len(jobs), disable=None, unit="shard"
+        ):
             rows += shard_rows
             failures += shard_failures
             index.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in shard_rows)
     if not rows:
-        raise DataError(f"no usable clip in the source; the first trouble: {failures[0] if failures else 'it is empty'}")
+        raise DataError(
+            f"no usable clip in the source; the first trouble: {failures[0] if failures else 'it is empty'}"
+        )
     summary = {
         "version": 1,
         "sample_rate": SAMPLE_RATE,
@@ -202,7 +206,10 @@ def _read_jsonl(path: Path) -> Iterator[SourceClip]:
         try:
             item = json.loads(line)
             yield SourceClip(
-                str(path.parent / item["audio"]), item["text"], item.get("speaker", "speaker"), item.get("language", "en")
+                str(path.parent / item["audio"]),
+                item["text"],
+                item.get("speaker", "speaker"),
+                item.get("language", "en"),
             )
         except (ValueError, KeyError, TypeError) as error:
             raise DataError(f"{path}, line {number}: expected JSON with audio and text, got {line[:60]!r}") from error

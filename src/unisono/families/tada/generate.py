@@ -9,8 +9,6 @@ A `Plan` holds what is known before the first step; `start` makes a `State`; `st
 
 from __future__ import annotations
 
-import math
-
 import torch
 
 from unisono.errors import GenerationError
@@ -143,18 +141,14 @@ def _record(
 
 def _check_finite(state: State, seen: Stepped, last: bool) -> None:
     """Raise GenerationError for the first step whose values are not finite; a sum is finite only if all parts are."""
-    state.unchecked.append((seen.hidden if seen.solved is None else seen.solved).sum())
-    if state.vector.device.type != "cpu" and not last and len(state.unchecked) < CHECK_EVERY:
+    made = seen.hidden if seen.solved is None else seen.solved
+    state.unchecked.append(made.sum(dtype=torch.float32))
+    if made.device.type != "cpu" and not last and len(state.unchecked) < CHECK_EVERY:
         return  # looking would wait for the accelerator
-    flags = torch.stack(state.unchecked).isfinite().tolist() if len(state.unchecked) > 1 else None
-    if flags is None and math.isfinite(state.unchecked[0].item()):
-        state.unchecked.clear()
-        return
-    if flags is not None and all(flags):
-        state.unchecked.clear()
-        return
-    first = seen.position - len(state.unchecked) + 1 + (0 if flags is None else flags.index(False))
-    raise GenerationError(
-        f"step {first} made a value that is not a finite number: the weights or the voice are damaged, "
-        "or the number format is too small for this model"
-    )
+    finite = torch.stack(state.unchecked).isfinite().tolist()
+    if not all(finite):
+        raise GenerationError(
+            f"step {seen.position - len(finite) + 1 + finite.index(False)} made a value that is not a finite number: "
+            "the weights or the voice are damaged, or the number format is too small for this model"
+        )
+    state.unchecked.clear()

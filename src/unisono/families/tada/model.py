@@ -13,13 +13,14 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from unisono.errors import CheckpointError
+from unisono.errors import CheckpointError, InputError
 from unisono.families.tada.config import TadaConfig
 from unisono.families.tada.options import InferenceOptions
 from unisono.files import Checkpoint
 from unisono.lm.backbone import Backbone, open_backbone
 from unisono.lm.gray import encode_gray
 from unisono.lm.head import FlowHead
+from unisono.lm.packing import PACKINGS, int8_copy
 
 if TYPE_CHECKING:
     from unisono.families.tada.decoder import Decoder
@@ -68,6 +69,8 @@ class TadaForCausalLM(Checkpoint, nn.Module):
             nn.init.normal_(table.weight, std=EMBEDDING_STD)
         nn.init.zeros_(self.acoustic_mask_emb.weight)  # as published (spec section 17)
         self._attached: dict[str, Any] = {}
+        self._prepared: dict[str, Any] = {}
+        self._packing = "none"
 
     # What belongs to other files
 
@@ -186,9 +189,37 @@ class TadaForCausalLM(Checkpoint, nn.Module):
 
     # Speaking
 
+    def quantize(self, packing: str) -> TadaForCausalLM:
+        """Generate on packed weights, "int8" (CPU), or as they are, "none"; training and saving do not change.
+
+        Raises:
+            InputError: an unknown packing, or one that this model's device or number format cannot take.
+        """
+        if packing not in PACKINGS:
+            raise InputError(f"quantization {packing!r} is unknown: use one of {', '.join(PACKINGS)}")
+        if packing != "none" and (self.device.type != "cpu" or self.dtype != torch.float32):
+            raise InputError(
+                f"{packing} weights run on a CPU model in float32, this one is {self.dtype} on {self.device}"
+            )
+        self._packing = packing
+        return self
+
     def runner(self) -> Backbone:
-        """The backbone, ready to be stepped; made anew when the weights may have changed."""
-        return open_backbone(self.model)
+        """The backbone, ready to be stepped; kept until the weights change."""
+        return self._kept("backbone", self.model, lambda: open_backbone(self.model, self._packing))
+
+    def flow_head(self) -> FlowHead:
+        """The flow head to solve with: `prediction_head`, or its packed copy, kept until the weights change."""
+        if self._packing == "none":
+            return self.prediction_head
+        return self._kept("head", self.prediction_head, lambda: int8_copy(self.prediction_head))
+
+    def _kept(self, name: str, module: nn.Module, make: Callable[[], Any]) -> Any:
+        """What `make` made of a module's weights, made anew when they were replaced or written to."""
+        stamp = (self._packing, [(p.data_ptr(), 0 if p.is_inference() else p._version) for p in module.parameters()])
+        if self._prepared.get(name, (None,))[0] != stamp:
+            self._prepared[name] = (stamp, make())
+        return self._prepared[name][1]
 
     def generate(
         self,

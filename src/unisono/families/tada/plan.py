@@ -28,6 +28,7 @@ from unisono.families.tada.speaker import AcousticSpkrVerf
 from unisono.interface import Tokenizer
 from unisono.lm.candidates import reference_embedding
 from unisono.lm.flow import FlowTable, flow_table
+from unisono.lm.head import FlowHead
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,8 @@ class Plan:
         branch_ids: int64 [V, B, N], the ids each branch reads.
         tables: the voice prompt, or all durations in the speed pass.
         steps: positions to run. prefill: how many of them at once.
-        flow: the solver's table. silence: [B, H], what a text-only branch reads beside its ids, or None.
+        head, flow: the flow head as it runs, and the solver's table for it.
+        silence: [B, H], what a text-only branch reads beside its ids, or None.
         reference: [B, E], the prompt's speaker, or None. scorer: the network that ranks by it, or None.
         draw_all: draw and solve also where the result is discarded, and draw the unused last text token, so that
             random streams are the published ones (spec section 18, quirk 22).
@@ -53,6 +55,7 @@ class Plan:
     steps: int
     prefill: int
     options: InferenceOptions
+    head: FlowHead
     flow: FlowTable
     silence: torch.Tensor | None
     reference: torch.Tensor | None
@@ -112,6 +115,7 @@ def make_plan(
         zeros = tables.vectors.new_zeros(ids.shape[0], model.config.acoustic_dim)
         silence = model.sound_embeddings(zeros, nothing, nothing, nothing)
     ranked = options.num_acoustic_candidates > 1 and options.scorer == "spkr_verification" and scorer is not None
+    head = model.flow_head()
     return Plan(
         tokenizer=tokenizer,
         raw_ids=ids,
@@ -121,7 +125,8 @@ def make_plan(
         steps=ids.shape[1] if steps is None else steps,
         prefill=prefill_length(ids.shape[1], tables, model.config.shift_acoustic),
         options=options,
-        flow=flow_table(model.prediction_head, options.recipe(model.config.acoustic_dim)),
+        head=head,
+        flow=flow_table(head, options.recipe(model.config.acoustic_dim)),
         silence=silence,
         reference=reference_embedding(speaker_embedder(model, scorer), tables.vectors) if ranked else None,
         scorer=scorer if ranked else None,
@@ -168,6 +173,11 @@ def plan_tokens(
         )
     tokenizer, config = model.tokenizer, model.config
     prefix = chat_prefix(tokenizer) if prefix is None else list(prefix)
+    if num_transition_steps > len(prefix) + len(prompt.ids):
+        raise InputError(
+            f"num_transition_steps is {num_transition_steps}, prefix and prompt have only "
+            f"{len(prefix) + len(prompt.ids)} tokens"
+        )
     end_tokens = 0 if num_extra_steps else config.shift_acoustic
     ids = sequence_ids(tokenizer, prefix, [*prompt.ids, *target], end_tokens).to(model.device)
     tables = prompt_tables(
@@ -211,7 +221,7 @@ def speed_plan(model: TadaForCausalLM, plan: Plan, slots: Slots) -> Plan:
         slots.raw_ids,
         tables,
         replace(plan.options, speed_up_factor=None),
-        steps=slots.raw_ids.shape[1] - 1,
+        steps=plan.steps,
         scorer=plan.scorer,
         draw_all=plan.draw_all,
     )

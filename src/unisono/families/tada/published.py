@@ -149,11 +149,11 @@ def run(model: TadaForCausalLM, plan: Plan, draws: Draws, observer: Observer | N
 def _append(output: GenerationOutput, model: TadaForCausalLM, slots: Slots, first: int) -> None:
     """De-normalise, render from slot `first` (the last prompt token) on, and collect."""
     features = slots.vectors * model.config.acoustic_std + model.config.acoustic_mean
-    rendered = render(model.decoder, features[0, max(first, 0) :], slots.before[0, max(first, 0) :])
+    rendered = render(model.decoder, features[0, first:], slots.before[0, first:])
     output.audio.append(rendered.audio)
     output.positions.append(rendered.positions)
     output.acoustic_features.append(features)
-    output.time_before.append(slots.before[:, max(first, 0) :])
+    output.time_before.append(slots.before[:, first:])
     output.text_ids.append(slots.text_ids)
 
 

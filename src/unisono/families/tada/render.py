@@ -33,14 +33,14 @@ def expand(vectors: torch.Tensor, before: torch.Tensor) -> tuple[torch.Tensor, t
     """Put vectors back on the frame grid.
 
     Args:
-        vectors: [n, A], not normalised. before: int64 [≥ n + 1], frames since the slot before; the last entry is the
-            silence after the last slot.
+        vectors: [n, A], not normalised. before: int64 [≥ n + 1], frames since the slot before; entry n is the
+            silence after the last slot, further ones are not read.
 
     Returns:
         expanded [1, L, A], zeros between slots, and token_masks int64 [1, L], 1 where the vector's norm is not zero.
     """
     frames = slot_frames(before, len(vectors))
-    length = int(frames[-1]) + max(int(before[-1]), 0)
+    length = int(frames[-1]) + max(int(before[len(vectors)]), 0)
     expanded = vectors.new_zeros(1, length, vectors.shape[1])
     expanded[0, frames - 1] = vectors
     return expanded, (expanded.norm(dim=-1) != 0).long()

@@ -91,7 +91,15 @@ def lay_out(passage: Passage, tokenizer: Tokenizer, shift: int, classes: int) ->
     time_loss[shift + lead : shift + lead + count + 1] = 1
     text_loss[lead : lead + count + 1] = 1
     return Layout(
-        ids, *tables, targets[0], targets[2], targets[3], vector_loss, time_loss, text_loss, (lead + 1, lead + 1 + count)
+        ids,
+        *tables,
+        targets[0],
+        targets[2],
+        targets[3],
+        vector_loss,
+        time_loss,
+        text_loss,
+        (lead + 1, lead + 1 + count),
     )
 
 

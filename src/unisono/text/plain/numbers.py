@@ -21,7 +21,7 @@ _ROMAN_VALUES = dict(I=1, V=5, X=10, L=50, C=100, D=500, M=1000)
 
 def cardinal(number: int | str) -> str:
     """ "1234" -> "one thousand two hundred thirty-four"; separators are ignored, very long numbers read as digits."""
-    text = re.sub(r"\D", "", str(number))
+    text = re.sub(r"[^0-9]", "", str(number))
     sign = "minus " if str(number).startswith("-") else ""
     if len(text) > LONGEST_CARDINAL:
         return sign + digits(text)
@@ -91,6 +91,8 @@ def year(text: str) -> str:
 
 def decade(text: str) -> str:
     """ "1990" -> "nineteen nineties", "90" -> "nineties", "1900" -> "nineteen hundreds"."""
+    if int(text) == 0:
+        return "two thousands"
     return plural(_below_hundred(int(text)) if len(text) == 2 else year(text))
 
 
@@ -125,3 +127,15 @@ def roman(text: str) -> int | None:
 def is_one(text: str) -> bool:
     """Whether a written number takes a singular noun."""
     return text in ("1", "-1")
+
+
+def code(text: str) -> str:
+    """A number in a name, as people read it: "16" sixteen, "320" three twenty, "2600" twenty-six hundred, else digits."""
+    if len(text) > 4 or text.startswith("0"):
+        return digits(text)
+    if len(text) < 3:
+        return cardinal(text)
+    high, low = divmod(int(text), 100)
+    if len(text) == 4:
+        return year(text) if high % 10 or low else cardinal(text)
+    return f"{SMALL[high]} " + ("hundred" if low == 0 else f"oh {SMALL[low]}" if low < 10 else _below_hundred(low))

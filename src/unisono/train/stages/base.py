@@ -112,9 +112,6 @@ def padded_waves(corpus: Corpus, clips: list[Clip]) -> tuple[torch.Tensor, torch
 
 def spoken_text(text: str) -> str:
     """The text as models trained here see it: a leading space carries the silence before the first word."""
-    import unisono.text as ut
-    if not hasattr(ut, "normalize"):
-        return " " + text.strip()
     from unisono.text import normalize
 
     return " " + normalize(text, style="plain", language="en").spoken.strip()

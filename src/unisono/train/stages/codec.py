@@ -40,7 +40,7 @@ class CodecBatch(NamedTuple):
 
 
 class CodecTask:
-    """Encoder + decoder training (model: {encoder: keys, decoder: keys}; options: waveform, freeze_encoder, segment)."""
+    """Encoder + decoder training (model: {encoder, decoder}; options: waveform, freeze_encoder, segment)."""
 
     def __init__(self, context: Context, stage: Stage) -> None:
         self.context = context
@@ -163,5 +163,6 @@ class CodecTask:
 
     def save(self, folder: Path) -> None:
         """Write `encoder/` and `decoder/`."""
+        folder.mkdir(parents=True, exist_ok=True)
         self.module["encoder"].save_pretrained(folder / "encoder")
         self.module["decoder"].save_pretrained(folder / "decoder")

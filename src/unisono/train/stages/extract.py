@@ -13,9 +13,9 @@ from unisono.align.search import search
 from unisono.errors import AlignmentError
 from unisono.families.tada.aligner import Aligner
 from unisono.families.tada.encoder import Encoder
-from unisono.train.corpus import Clip
+from unisono.train.corpus import Clip, Selection
 from unisono.train.marks import Marks
-from unisono.train.stages.base import Context, Stage, padded_waves, spoken_text
+from unisono.train.stages.base import Context, Stage, options_of, padded_waves, spoken_text
 
 BATCH_FRAMES = 6000
 
@@ -32,7 +32,7 @@ def batches(clips: list[Clip]) -> list[list[Clip]]:
 
 @torch.inference_mode()
 def extract_marks(context: Context, stage: Stage) -> None:
-    """Align every clip with the aligner of the run; writes `marks.safetensors`. Clips that cannot be aligned get none."""
+    """Align every clip with the aligner of the run and write `marks.safetensors`; what cannot be aligned gets none."""
     from tqdm import tqdm
 
     aligner = Aligner.from_pretrained(context.result(stage.init or "aligner/final")).to(context.device).eval()
@@ -62,7 +62,10 @@ def extract_marks(context: Context, stage: Stage) -> None:
 
 @torch.inference_mode()
 def extract_vectors(context: Context, stage: Stage) -> None:
-    """Encode every aligned clip (no latent noise); writes `vectors.safetensors` with float16 [A, D]."""
+    """Encode aligned clips (no latent noise) and write `vectors.safetensors`, float16 [A, D].
+
+    Speakers with weight 0 in the stage's data are left out (their vectors stay 0); options: autocast ("bf16").
+    """
     from tqdm import tqdm
 
     from unisono.files import save_tensors
@@ -70,13 +73,16 @@ def extract_vectors(context: Context, stage: Stage) -> None:
     encoder = Encoder.from_pretrained(context.result(stage.init or "codec/final") / "encoder").to(context.device).eval()
     marks = Marks.load(context.result("marks.safetensors"))
     vectors = torch.zeros(len(marks.ids), encoder.config.embed_dim, dtype=torch.float16)
-    clips = [c for c in context.corpus.clips if marks.starts[c.index + 1] > marks.starts[c.index]]
+    selection = options_of(Selection, stage.data, "data of vectors")
+    clips = [c for c in marks.good(context.corpus.clips) if selection.weight(c.speaker) > 0]
+    mixed = stage.options.get("autocast") == "bf16"
     for group in tqdm(batches(clips), desc="vectors", unit="batch", disable=None):
         waves, frames = padded_waves(context.corpus, group)
         masks = torch.zeros(len(group), int(frames.max()), dtype=torch.long)
         for row, clip in enumerate(group):
             masks[row, marks.positions(clip) - 1] = 1
-        encoded = encoder.frames(waves.to(context.device), masks.to(context.device)).cpu()
+        with torch.autocast(context.device.type, torch.bfloat16, enabled=mixed):
+            encoded = encoder.frames(waves.to(context.device), masks.to(context.device)).float().cpu()
         for row, clip in enumerate(group):
             vectors[marks.span(clip)] = encoded[row, marks.positions(clip) - 1].half()
     save_tensors(context.folder / "vectors.safetensors", {"vectors": vectors}, {})

@@ -170,7 +170,9 @@ class LanguageModelTask:
         return (weight * errors).sum() / weight.sum()
 
     def _text(self, batch: dict[str, torch.Tensor], logits: torch.Tensor) -> torch.Tensor:
-        losses = functional.cross_entropy(logits[:, :-1].flatten(0, 1).float(), batch["ids"][:, 1:].flatten(), reduction="none")
+        losses = functional.cross_entropy(
+            logits[:, :-1].flatten(0, 1).float(), batch["ids"][:, 1:].flatten(), reduction="none"
+        )
         keep = batch["text_loss"][:, :-1].flatten()
         return (losses * keep).sum() / keep.sum().clamp_min(1)
 

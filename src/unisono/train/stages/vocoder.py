@@ -53,7 +53,9 @@ class VocoderTask:
         wave = self.context.corpus.wave(clip, first * HOP, min((first + frames) * HOP, clip.samples))
         log_f0, voiced = (x[first : first + frames] for x in self.track(clip))
         wave = np.pad(wave, (0, frames * HOP - len(wave)))
-        log_f0 = np.pad(log_f0, (0, frames - len(log_f0)), mode="edge") if len(log_f0) else np.full(frames, 5.3, np.float32)
+        log_f0 = (
+            np.pad(log_f0, (0, frames - len(log_f0)), mode="edge") if len(log_f0) else np.full(frames, 5.3, np.float32)
+        )
         return wave, log_f0, np.pad(voiced, (0, frames - len(voiced)))
 
     def batch(self, step: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:

@@ -1,0 +1,94 @@
+"""A voice as the language model reads it: ids, normalised vectors and marks (TADA, spec sections 6.4 and 13.3).
+
+Axes: T tokens, A vector width.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+from unisono.errors import CheckpointError
+from unisono.families.tada.model import TadaForCausalLM
+from unisono.families.tada.options import InferenceOptions
+from unisono.families.tada.plan import Plan, make_plan
+from unisono.families.tada.prompt import chat_prefix, prompt_tables, sequence_ids
+from unisono.interface import AlignedTokens, Voice
+
+
+@dataclass(frozen=True)
+class VoicePrompt:
+    """`ids` [T]; `vectors` float [1, T, A], normalised; `positions` int64 [1, T], 1-based frames; `system` text."""
+
+    ids: list[int]
+    vectors: torch.Tensor
+    positions: torch.Tensor
+    system: str = ""
+
+
+def voice_prompt(model: TadaForCausalLM, voice: Voice | None, name_speaker: bool) -> VoicePrompt:
+    """Bring a voice into the language model's scale; None is a prompt without a voice.
+
+    Args:
+        name_speaker: the system turn says who speaks, as in training.
+
+    Raises:
+        CheckpointError: vectors or ids that this model has no place for.
+    """
+    if voice is None:
+        nothing = torch.zeros(1, 0, dtype=torch.long, device=model.device)
+        vectors = torch.zeros(1, 0, model.config.acoustic_dim, device=model.device, dtype=model.dtype)
+        return VoicePrompt([], vectors, nothing)
+    tokens = voice.tokens
+    check_pieces(model, tokens, f"voice {voice.name}")
+    scaled = (tokens.vectors - model.config.acoustic_mean) / model.config.acoustic_std
+    return VoicePrompt(
+        tokens.text_ids.tolist(),
+        scaled[None].to(model.device, model.dtype),
+        tokens.positions[None].to(model.device),
+        voice.speaker if name_speaker else "",
+    )
+
+
+def check_pieces(model: TadaForCausalLM, tokens: AlignedTokens, what: str) -> None:
+    """Raise CheckpointError when a model has no place for these vectors or ids, whatever name they bear."""
+    width, vocabulary = model.config.acoustic_dim, model.config.vocab_size
+    if tokens.vectors is None or tokens.vectors.shape[1] != width:
+        got = "no vectors" if tokens.vectors is None else f"vectors of {tokens.vectors.shape[1]} numbers"
+        raise CheckpointError(f"{what} came with {got}, this model wants {width}: encode the recording again")
+    if int(tokens.text_ids.max()) >= vocabulary:
+        raise CheckpointError(
+            f"{what} came with ids beyond this model's {vocabulary} tokens: encode the recording again"
+        )
+
+
+def plan_sentence(
+    model: TadaForCausalLM,
+    prompt: VoicePrompt,
+    ids: list[int],
+    options: InferenceOptions,
+    *,
+    transition_steps: int,
+    show_prompt_text: bool,
+) -> tuple[Plan, int]:
+    """Work out how to speak token `ids` after a voice.
+
+    Returns:
+        the plan, and the slot of the voice's last token, where rendering begins.
+    """
+    prefix = chat_prefix(model.tokenizer, prompt.system)
+    dropped = min(transition_steps, len(prefix) + len(prompt.ids))
+    sequence = sequence_ids(model.tokenizer, prefix, [*prompt.ids, *ids], model.config.shift_acoustic)
+    tables = prompt_tables(prompt.vectors, prompt.positions, len(prefix), dropped, model.config.num_time_classes)
+    plan = make_plan(
+        model,
+        model.tokenizer,
+        sequence.to(model.device),
+        tables,
+        options,
+        show_prompt_text=show_prompt_text,
+        # The second pass of the speed option counts on the text token that the first one draws and does not use.
+        draw_all=options.speed_up_factor is not None,
+    )
+    return plan, len(prefix) + len(prompt.ids) - 1
