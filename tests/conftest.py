@@ -1,12 +1,18 @@
 """A tiny model folder with random weights, laid out like the built-in one, and a recording to go with it."""
 
 import json
+import os
 from pathlib import Path
+
+# One thread, in processes that tests start too: threads that share tiny products on a busy machine mostly wait.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
 import pytest
 import soundfile
 import torch
+
+torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
 
 RATE = 24000
 TRANSCRIPT = "Hello there, this is a test."

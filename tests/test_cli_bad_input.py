@@ -182,7 +182,7 @@ def test_models(things, work, capsys, transcript, command, model):
 OUTPUTS = {
     "say": (["-o"], ["a.xyz", "a", "no/a.wav", ".", "kept.wav/a.wav", "a\0b.wav", "x" * 300 + ".wav"]),
     "say words": (["--words"], ["a.xyz", "a", "no/a.json", "out.wav"]),
-    "say plot": (["--plot"], ["a.xyz", "a", "no/a.png", "."]),
+    "say plot": (["--plot"], ["a.xyz", "a", "no/a.png", ".", "-"]),
     "align": (["-o"], ["a.xyz", "a", "no/a.json", "."]),
     "align plot": (["-o", "w.json", "--plot"], ["a.xyz", "no/a.png"]),
     "encode": (["-o"], ["a.pt", "a", "no/a.safetensors", ".", "-"]),

@@ -75,5 +75,24 @@ def test_devices():
             hub.check_device(wrong)
 
 
+def test_small_models_run_on_one_thread(tiny_folder, monkeypatch):
+    import torch
+
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(2)
+        hub.limit_threads(tiny_folder)
+        assert torch.get_num_threads() == 2  # the tests set OMP_NUM_THREADS
+        monkeypatch.delenv("OMP_NUM_THREADS")
+        hub.limit_threads(tiny_folder)
+        assert torch.get_num_threads() == 1
+        torch.set_num_threads(2)
+        monkeypatch.setattr(hub, "SMALL_MODEL_BYTES", 10)
+        hub.limit_threads(tiny_folder)
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+
+
 def test_names_of_files_are_handed_on():
     assert all(hasattr(hub, name) for name in hub.__all__)

@@ -73,10 +73,9 @@ def say(
 ) -> None:
     """Speak a text."""
     from unisono import align, speak
-    from unisono import plot as drawing
 
     console.check_outputs(
-        (output, console.check_sound_path), (words, align.check_words_path), (plot, drawing.check_plot_path)
+        (output, console.check_sound_path), (words, align.check_words_path), (plot, console.check_picture_path)
     )
     spoken_text = console.given_text(text, SENTENCE)
     tts, folder = _load(model, device, dtype)
@@ -104,10 +103,9 @@ def align(
 ) -> None:
     """When each word of a recording is spoken."""
     from unisono import align as alignment
-    from unisono import plot as drawing
     from unisono import speak
 
-    console.check_outputs((output, alignment.check_words_path), (plot, drawing.check_plot_path))
+    console.check_outputs((output, alignment.check_words_path), (plot, console.check_picture_path))
     tts, _ = _load(model, device, dtype)
     speech = speak.align(tts, recording, text)
     console.write_outputs((output, speech.save_words), (plot, speech.plot))
@@ -200,7 +198,9 @@ def evaluate(
 ) -> None:
     """Measure a model against recordings."""
     from unisono import evaluate as evaluation
+    from unisono import hub
 
+    hub.limit_threads(hub.model_folder(model))
     report = evaluation.evaluate(
         model,
         data,
@@ -257,7 +257,9 @@ def _load(model: str | None, device: str | None, dtype: str | None) -> tuple[Any
     """The model and the folder it was loaded from."""
     from unisono import hub
 
-    return hub.load(model, device=device, dtype=dtype), hub.model_folder(model)
+    folder = hub.model_folder(model)
+    hub.limit_threads(folder)
+    return hub.load(folder, device=device, dtype=dtype), folder
 
 
 def _given(**options: Any) -> dict[str, Any]:

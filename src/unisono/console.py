@@ -8,7 +8,6 @@ import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from unisono.errors import InputError, UnisonoError
@@ -35,9 +34,10 @@ def run(app: Callable[..., Any], argv: Sequence[str] | None) -> int:
     except KeyboardInterrupt:
         return _fail("interrupted", INTERRUPTED)
     except BrokenPipeError:  # whoever read our output has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_stdout()
         return 0
     except OSError as problem:
+        _drop_stdout()
         return _fail(f"{problem.filename or 'the system'}: {problem.strerror or problem}")
     except Exception as problem:
         # typer's own errors, whose class is not public in every version; all else is a bug and keeps its traceback.
@@ -50,6 +50,15 @@ def _fail(sentence: str, code: int = FAILED) -> int:
     """One line on stderr."""
     print(f"unisono: {' '.join(sentence.split())}", file=sys.stderr)
     return code
+
+
+def _drop_stdout() -> None:
+    """If what is still buffered can go nowhere, Python shall not complain about that once more at its exit."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        with suppress(OSError):  # a stream of a test, without a file below it
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _be_quiet() -> None:
@@ -134,6 +143,15 @@ def check_tensor_path(path: str) -> None:
     if path == STANDARD:
         raise CheckpointError("a token file cannot go to standard output: name a .safetensors file")
     check_output(path, (".safetensors",), CheckpointError)
+
+
+def check_picture_path(path: str) -> None:
+    """Raise InputError for a picture that could not be written."""
+    from unisono.plot import check_plot_path
+
+    if path == STANDARD:
+        raise InputError("a picture cannot go to standard output: name a .png file")
+    check_plot_path(path)
 
 
 def report_stream(*outputs: str | None) -> TextIO:

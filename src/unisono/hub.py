@@ -5,6 +5,7 @@ What is written and read on the way stands in `files/`, so that families, which 
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -31,6 +32,7 @@ __all__ = [
     "best_device",
     "builtin_folder",
     "check_device",
+    "limit_threads",
     "list_models",
     "list_voices",
     "load",
@@ -45,6 +47,7 @@ __all__ = [
 ]
 
 BUILTIN = "builtin"
+SMALL_MODEL_BYTES = 200e6
 CARD = "unisono.json"  # beside config.json: which family, its name and its defaults
 
 
@@ -111,6 +114,19 @@ def best_device() -> str:
     if torch.cuda.is_available():
         return "cuda"
     return "mps" if torch.backends.mps.is_available() else "cpu"
+
+
+def limit_threads(folder: Path) -> None:
+    """Run a small model on one CPU thread, unless OMP_NUM_THREADS says otherwise; for processes that are ours alone.
+
+    The products of a small model are too small to share: threads would only wait for each other, a hundred times
+    longer than they compute when the machine has other work, and the last bits would depend on their number.
+    """
+    import torch
+
+    weights = sum(path.stat().st_size for path in folder.glob("*.safetensors"))
+    if weights < SMALL_MODEL_BYTES and "OMP_NUM_THREADS" not in os.environ:
+        torch.set_num_threads(1)
 
 
 def check_device(device: str) -> str:

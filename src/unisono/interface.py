@@ -119,7 +119,7 @@ class Speech:
         return len(self.audio) / self.sample_rate
 
     def save(self, path: str | Path) -> None:
-        """Write the sound; the suffix picks the format. Raises AudioError for a suffix or folder that cannot be used."""
+        """Write the sound; the suffix picks the format. Raises AudioError for a suffix or folder of no use."""
         from unisono.audio import write_audio
 
         write_audio(path, Audio(self.audio, self.sample_rate))
@@ -186,11 +186,12 @@ class Family:
     Attributes:
         name: key in the registry, "tada".
         load: folder -> SpeechModel.
-        stages: training stage name -> builder of that stage's training task.
-        name_table: published parameter name -> ours; None = dropped on purpose.
+        parts: the modules a model folder holds, by subfolder ("" is the language model), each a checkpoint class.
+        passages: the module that lays utterances out for training the language model (`Passage`, `Hiding`,
+            `lay_out`, `hide_text`, `collate`).
     """
 
     name: str
     load: Callable[..., SpeechModel]
-    stages: Mapping[str, Callable[..., Any]]
-    name_table: Mapping[str, str | None] = field(default_factory=dict)
+    parts: Mapping[str, Any]
+    passages: Any = None

@@ -16,23 +16,7 @@ from torch import nn
 from torch.nn import functional
 
 from unisono.audio.mel import istft, stft
-
-
-class ConvNeXtBlock(nn.Module):
-    """Depthwise conv k7, layer norm, MLP, layer scale, residual; [B, C, M] -> [B, C, M]."""
-
-    def __init__(self, channels: int, inner: int, scale: float) -> None:
-        super().__init__()
-        self.depthwise = nn.Conv1d(channels, channels, 7, padding=3, groups=channels)
-        self.norm = nn.LayerNorm(channels)
-        self.up = nn.Linear(channels, inner)
-        self.down = nn.Linear(inner, channels)
-        self.gamma = nn.Parameter(torch.full((channels,), scale))
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """[B, C, M] -> [B, C, M]."""
-        y = self.norm(self.depthwise(x).transpose(1, 2))
-        return x + (self.gamma * self.down(functional.gelu(self.up(y)))).transpose(1, 2)
+from unisono.codec.convnext import ConvNeXtBlock
 
 
 def pulse_train(f0: torch.Tensor, hop: int, sample_rate: int) -> torch.Tensor:

@@ -11,10 +11,10 @@ body { margin: 0 auto; max-width: 1280px; padding: 28px 24px 60px; background: v
 h1 { font-size: 26px; margin: 0; letter-spacing: -.01em; } h2 { font-size: 18px; margin: 34px 0 10px; }
 p, li { max-width: 78ch; } .soft, figcaption, th, .sub { color: var(--soft); } small, .sub { font-size: 13px; }
 code { font-size: 13px; background: var(--wash); padding: 1px 5px; border-radius: 4px; }
-.cards { display: grid; grid-template-columns: repeat(auto-fit, minmax(172px, 1fr)); gap: 12px; margin: 20px 0; }
+.cards { display: grid; grid-template-columns: repeat(auto-fit, minmax(208px, 1fr)); gap: 12px; margin: 20px 0; }
 .card, .plot { background: var(--card); border: 1px solid var(--line); border-radius: 10px; padding: 12px 14px; }
 .card b { display: block; font-size: 25px; font-weight: 600; letter-spacing: -.02em; }
-.card span { font-size: 13px; font-weight: 600; } .card .sub { display: block; }
+.card span { font-size: 13px; font-weight: 600; } .card .sub { display: block; font-weight: 400; }
 .plots { display: grid; grid-template-columns: repeat(auto-fit, minmax(340px, 1fr)); gap: 14px; }
 .plot { margin: 0; } .plot figcaption { font-size: 13.5px; margin-bottom: 6px; } .plot b { color: var(--ink); }
 svg { width: 100%; height: auto; display: block; } svg text { font-size: 11.5px; fill: var(--soft); }
@@ -27,9 +27,11 @@ svg rect.c0 { fill: var(--c0); } svg rect.c1 { fill: var(--c1); } svg rect.c2 { 
 .key i { display: inline-block; width: 11px; height: 11px; border-radius: 3px; margin: 0 5px 0 14px; }
 .key i.c0 { background: var(--c0); } .key i.c1 { background: var(--c1); } .key i.c2 { background: var(--c2); }
 .scroll { overflow-x: auto; background: var(--card); border: 1px solid var(--line); border-radius: 10px; }
-table { border-collapse: collapse; width: 100%; } th, td { padding: 7px 10px; text-align: right; white-space: nowrap; }
-th { font-size: 13px; font-weight: 600; border-bottom: 1px solid var(--line); } td { vertical-align: top; }
-td { font-variant-numeric: tabular-nums; } .text { text-align: left; white-space: normal; min-width: 300px; }
+table { border-collapse: collapse; width: 100%; } th, td { padding: 7px 9px; text-align: right; white-space: nowrap; }
+th { font-size: 13px; font-weight: 600; border-bottom: 1px solid var(--line); white-space: normal;
+  vertical-align: bottom; line-height: 1.25; } td { vertical-align: top; font-variant-numeric: tabular-nums; }
+.text { text-align: left; white-space: normal; min-width: 280px; width: 45%; }
+.text .tag { display: block; }
 th button, .open { all: unset; cursor: pointer; } th button:hover, .open:hover { color: var(--c1); }
 th button:focus-visible, .open:focus-visible { outline: 2px solid var(--c1); border-radius: 3px; }
 th[aria-sort=ascending] button::after { content: " ↑"; } th[aria-sort=descending] button::after { content: " ↓"; }

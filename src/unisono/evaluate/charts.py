@@ -12,10 +12,10 @@ from html import escape
 from typing import Any
 
 WIDTH, HEIGHT = 460, 260
-LEFT, RIGHT, TOP, BOTTOM = 46, 14, 12, 38
+LEFT, RIGHT, TOP, BOTTOM = 46, 22, 12, 38
 BAR, GAP = 20, 6
 TICKS = 5  # at most so many steps on an axis
-HZ_TICKS = (100, 300, 1000, 3000, 10000)
+HZ_TICKS = {100: "100 Hz", 300: "300 Hz", 1000: "1 kHz", 3000: "3 kHz", 10000: "10 kHz"}
 CLASSES = ("c0", "c1", "c2")
 Point = tuple[float, float]
 
@@ -148,7 +148,7 @@ def spectrum_lines(report: Mapping[str, Any]) -> str:
     values = [value for shape in there.values() for value in shape]
     low, high = math.floor(min(values) / 5) * 5, math.ceil(max(values) / 5) * 5
     chart = Chart((math.log(hz[1]), math.log(hz[-1])), (low, high))
-    marks = [(math.log(tick), f"{tick} Hz") for tick in HZ_TICKS if hz[1] <= tick <= hz[-1]]
+    marks = [(math.log(tick), label) for tick, label in HZ_TICKS.items() if hz[1] <= tick <= hz[-1]]
     chart.axes("", "dB", marks, ticks(low, high))
     for name, style in reversed(list(zip(names_of(report), CLASSES, strict=False))):
         if name in there:

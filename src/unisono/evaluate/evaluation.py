@@ -7,7 +7,7 @@ import os
 import platform
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, TypeVar
@@ -76,26 +76,13 @@ def evaluate(
     items = choose(dataset.items, limit)
     check_report_folder(output)
     speaker = _speaker(model, voice, seed, options, device, dtype)
-    with report_folder(output) as folder, tempfile.TemporaryDirectory() as scratch:
+    with report_folder(output) as folder:
         recordings = list(write_recordings(items, folder))
         with _progress(len(items), "speaking") as bar:
             made = make_all(speaker, items, tasks, folder, bar.update)
-        language_model = Path(scratch) / "domain.lm"
-        sentences = [*(item.text for item in items), *dataset.domain]
-        size = write_domain_model(language_model, sentences, Ear().knows)
-        jobs = _jobs(items, made, dataset, folder)
-        results = list(_shown(measure_all(jobs, language_model, workers), len(items), "measuring"))
+        results, domain_model = _measure(_jobs(items, made, dataset, folder), dataset, workers)
         rows = _rows(items, recordings, made, results, dataset)
-        about = {
-            "model": speaker.model.name,
-            "family": speaker.model.family,
-            "data": str(data),
-            "seed": seed,
-            "voice": speaker.voice.name if speaker.voice else "the model's own",
-            "options": {name: value for name, value in options.items() if isinstance(value, str | int | float)},
-            "domain_model": {**size, "sources": dataset.sources},
-            "machine": _machine(speaker.model),
-        }
+        about = {"data": str(data)} | _about(speaker) | {"domain_model": domain_model}
         report = build_report(rows, tasks, about, seed)
         (folder / REPORT).write_text(json.dumps(report, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
         (folder / PAGE).write_text(render_page(report), encoding="utf-8")
@@ -139,12 +126,16 @@ def _progress(total: int, what: str) -> Any:
     return tqdm(total=total, desc=what, unit="sentence", file=sys.stderr, disable=None, leave=False, dynamic_ncols=True)
 
 
-def _shown(results: Iterable[T], total: int, what: str) -> Iterator[T]:
-    """The results, with a progress bar while they come."""
-    with _progress(total, what) as bar:
-        for result in results:
-            yield result
+def _measure(jobs: Sequence[Job], dataset: Dataset, workers: int) -> tuple[list[Result], dict[str, Any]]:
+    """All results, and how large the domain's language model is and where it comes from."""
+    with tempfile.TemporaryDirectory() as scratch, _progress(len(jobs), "measuring") as bar:
+        path = Path(scratch) / "domain.lm"
+        size = write_domain_model(path, [*(job.item.text for job in jobs), *dataset.domain], Ear().knows)
+        results = []
+        for result in measure_all(jobs, path, workers):
+            results.append(result)
             bar.update()
+    return results, {**size, "sources": dataset.sources}
 
 
 def _jobs(items: Sequence[Item], made: Sequence[Mapping[str, Made]], dataset: Dataset, folder: Path) -> list[Job]:
@@ -181,6 +172,18 @@ def _rows(
                 alike[task] = similarity(measures.print, others or [prints[item]])
         rows.append(Row(item, file, each, result, alike))
     return rows
+
+
+def _about(speaker: Speaker) -> dict[str, Any]:
+    """Who spoke, how, and on which machine."""
+    return {
+        "model": speaker.model.name,
+        "family": speaker.model.family,
+        "voice": speaker.voice.name if speaker.voice else "the model's own",
+        "seed": speaker.seed,
+        "options": {name: value for name, value in speaker.options.items() if isinstance(value, str | int | float)},
+        "machine": _machine(speaker.model),
+    }
 
 
 def _machine(model: SpeechModel) -> dict[str, Any]:

@@ -174,14 +174,15 @@ def _rows(report: Report, item: Mapping[str, Any]) -> str:
     for column in COLUMNS:
         value = sound_of(report, item, column.part or report["task"]).get(column.key)
         cells.append(f'<td data-value="{"" if value is None else round(value, 6)}">{show(value, column.form)}</td>')
-    text, tags = escape(item["text"]), escape(", ".join(dict.fromkeys(failures)))
+    text = escape(item["text"])
+    tags = f'<span class="tag">{", ".join(dict.fromkeys(failures))}</span>' if failures else ""
     sounds = "".join(_sound(report, item, name) for name in names_of(report))
     searched = escape(f"{item['text']} {item['speaker']} {item['file']}".lower())
     return (
         f'<tbody class="item" id="item-{item["index"]}" data-failed="{len(failures)}" data-text="{searched}"><tr>'
         f'<td data-value="{item["index"]}">{item["index"]}</td><td class="text" data-value="{text}">'
-        f'<button class="open" aria-expanded="false">{text}</button></td>{"".join(cells)}'
-        f'<td data-value="{len(failures)}"><span class="tag">{tags}</span></td></tr>'
+        f'<button class="open" aria-expanded="false">{text}</button>{tags}</td>'
+        f'{"".join(cells)}<td data-value="{len(failures)}">{len(failures) or NOTHING}</td></tr>'
         f'<tr class="detail"><td colspan="{len(COLUMNS) + 3}"><div class="sounds">{sounds}</div></td></tr></tbody>'
     )
 
@@ -202,9 +203,9 @@ def _sound(report: Report, item: Mapping[str, Any], name: str) -> str:
     figures += [f"cepstra {sound['cepstral_db']:.1f} dB"] if sound.get("cepstral_db") is not None else []
     if sound.get("speaker_similarity") is not None:
         figures.append(f"speaker {sound['speaker_similarity']:.2f}")
-    label = f"{name} ({escape(item['speaker'])}, {escape(item['file'])})" if name == "recordings" else name
+    origin = f"{item['speaker']}, {item['file']}" if name == "recordings" else ""
     return (
-        f"<figure><figcaption><b>{label}</b> · {' · '.join(figures)}</figcaption>{picture}"
+        f'<figure title="{escape(origin)}"><figcaption><b>{name}</b> · {" · ".join(figures)}</figcaption>{picture}'
         f"{_heard(item['text'], sound)}</figure>"
     )
 
@@ -239,7 +240,7 @@ def _details(report: Report) -> str:
             "recordings’ cepstra, mel",
             f"between two takes of one text by one speaker ({report['recordings']['takes']} here)",
         ),
-        ("speaker similarity", report["speaker_similarity_method"]),
+        ("speaker similarity", report["methods"]["speaker_similarity"]),
         ("speed", "wall time of the model's work on each sentence alone, one after the other"),
         ("options", ", ".join(f"{k}={v}" for k, v in report["options"].items()) or "the model’s own"),
         ("machine", ", ".join(f"{key} {value}" for key, value in machine.items() if key != "versions")),

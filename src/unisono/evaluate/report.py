@@ -88,7 +88,7 @@ def build_report(rows: Sequence[Row], tasks: Sequence[str], about: dict[str, Any
         **{task: figures[task] for task in tasks[1:]},
         RECORDINGS: own,
         **{key: value for key, value in about.items() if not isinstance(value, str | int | float)},
-        "speaker_similarity_method": METHOD,
+        "methods": {"speaker_similarity": METHOD},
         "failure_rules": dict(RULES),
         "long_term_spectrum": _spectra(rows, tasks),
         "items": [_item(index, row, tasks) for index, row in enumerate(rows)],
@@ -117,14 +117,15 @@ def _task(rows: Sequence[Row], task: str, own: dict[str, Any], seed: int) -> dic
     """Figures of one task, those of the recordings beside them."""
     measures, recordings = [row.measures(task) for row in rows], [row.recording for row in rows]
     words = words_summary(measures)
-    pairs = [
+    counts = [
         (m.domain.words, r.domain.words) for m, r in zip(measures, recordings, strict=True) if m.domain and r.domain
     ]
     seconds, compute = sum(each.seconds for each in measures), sum(row.made[task].compute_seconds for row in rows)
     figures = {
+        "wer": words["wer"],
+        "wer_above_recordings": words["wer"] - own["wer"] if counts else None,
+        "wer_above_recordings_interval": bootstrap(*zip(*counts, strict=True), seed) if counts else None,
         **words,
-        "wer_above_recordings": words["wer"] - own["wer"] if pairs else None,
-        "wer_above_recordings_interval": bootstrap(*zip(*pairs, strict=True), seed) if pairs else None,
         **sound_summary(measures, recordings),
         "speaker_similarity": mean(row.similarity.get(task) for row in rows),
         "seconds": seconds,

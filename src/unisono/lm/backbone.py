@@ -1,10 +1,12 @@
 """Running a decoder-only backbone with a cache that is a value: filled once, then one position per step.
 
-Axes: R rows (branches of a batch), P positions of the prefill, N capacity, H hidden width, h heads, d head width.
+Axes: R rows (branches of a batch), P positions of the prefill, N capacity, H hidden width, h heads, k key and value
+heads, d head width.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -12,9 +14,13 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from unisono.lm.llama import Layer, Llama, rotate
+from unisono.lm.norms import rms_norm
 from unisono.lm.packing import FeedForward, packed_product
 
-FUSED_LIMIT = 64_000_000  # parameters; larger backbones are bound by memory, not by the cost of calling them
+# Parameters up to which weights are copied into fused products: the step of a small model is bound by the number of
+# calls, that of a large one by memory.
+FUSED_LIMIT = 64_000_000
 
 
 class Backbone(Protocol):
@@ -26,7 +32,7 @@ class Backbone(Protocol):
         Args:
             embeds: [R', P, H], P may be 0.
             branches: int64 [R], which prefill row each row of the cache continues; rows with equal pasts share it.
-            capacity: positions the cache will hold in the end.
+            capacity: positions the cache will hold in the end; it grows where that was too few.
 
         Returns:
             hidden [R', P, H] after the final norm, and the cache of R rows.
@@ -36,24 +42,6 @@ class Backbone(Protocol):
     def step(self, embeds: torch.Tensor, cache: Any) -> torch.Tensor:
         """One position: embeds [R, H] -> hidden [R, H] after the final norm; the cache grows by one."""
         ...
-
-
-def open_backbone(model: nn.Module, packing: str = "none") -> Backbone:
-    """The quickest runner for a transformers decoder.
-
-    Without packing its numbers equal the library's: fused for small Llama models, else the library itself. With
-    packing (see `packing.PACKINGS`) the single steps run on packed weights, and the prefill as before.
-
-    Raises:
-        ValueError: packing asked of a model that is not a plain float32 Llama.
-    """
-    size = sum(parameter.numel() for parameter in model.layers.parameters())
-    fusable = model.config.model_type == "llama" and _fusable(model)
-    if packing != "none" and not fusable:
-        raise ValueError(f"{packing} weights need a plain Llama backbone in float32")
-    if fusable and (packing != "none" or size <= FUSED_LIMIT):
-        return FusedLlama(model, packing)
-    return LibraryBackbone(model)
 
 
 class LibraryBackbone:
@@ -80,8 +68,8 @@ class LibraryBackbone:
 
 
 @dataclass
-class FusedCache:
-    """Keys and values of each layer [R, h, N, d] of which the first `length` positions are filled."""
+class LlamaCache:
+    """Keys and values of each layer [R, k, N, d] of which the first `length` positions are filled."""
 
     keys: list[torch.Tensor]
     values: list[torch.Tensor]
@@ -89,72 +77,72 @@ class FusedCache:
 
 
 @dataclass(frozen=True)
-class _FusedLayer:
-    """One decoder layer with q, k and v in one product, gate and up in another."""
+class _StepLayer:
+    """What a step does in one layer: `qkv` [R, H] -> [R, (h + 2k) d], `out`, `ffn`, and the weights of two norms."""
 
     norm: torch.Tensor
-    qkv: nn.Module
-    out: nn.Module
+    qkv: Callable[[torch.Tensor], torch.Tensor]
+    out: Callable[[torch.Tensor], torch.Tensor]
     ffn_norm: torch.Tensor
-    ffn: nn.Module
+    ffn: Callable[[torch.Tensor], torch.Tensor]
 
 
-class FusedLlama:
-    """Llama's single step in a dozen tensor operations a layer, on copies of the weights laid out for it.
+class LlamaBackbone:
+    """`Llama` step by step. Small models run on fused copies of their weights, large ones on the weights themselves.
 
-    The library's step costs more in Python than the arithmetic of a small model; the prefill still runs there.
+    Args:
+        packing: see `packing.PACKINGS`; "int8" steps on packed copies, the prefill stays as it is.
     """
 
-    def __init__(self, model: nn.Module, packing: str = "none") -> None:
-        config = model.config
-        self.library = LibraryBackbone(model)
-        self.heads, self.kv_heads = config.num_attention_heads, config.num_key_value_heads
-        self.head_dim = config.head_dim
-        self.eps = config.rms_norm_eps
-        self.layers = [_fuse(layer, packing) for layer in model.layers]
-        self.norm = model.norm.weight
-        self.rotary = model.rotary_emb
-        self.cos = self.sin = self.norm.new_zeros(0, self.head_dim)
+    def __init__(self, model: Llama, packing: str = "none") -> None:
+        sizes = model.sizes
+        self.model = model
+        self.heads, self.kv_heads, self.head_dim = sizes.heads, sizes.kv_heads, sizes.head_dim
+        small = sum(parameter.numel() for parameter in model.layers.parameters()) <= FUSED_LIMIT
+        plain = not (sizes.attention_bias or sizes.mlp_bias)
+        if packing != "none" and not plain:
+            raise ValueError(f"{packing} weights are for models without biases")
+        fused = plain and (small or packing != "none")
+        self.layers = [_fused(layer, packing) if fused else _shared(layer) for layer in model.layers]
+        self.tables: tuple[torch.Tensor, torch.Tensor] | None = None
 
-    def start(self, embeds: torch.Tensor, branches: torch.Tensor, capacity: int) -> tuple[torch.Tensor, FusedCache]:
+    def start(self, embeds: torch.Tensor, branches: torch.Tensor, capacity: int) -> tuple[torch.Tensor, LlamaCache]:
         """As `Backbone.start`."""
-        hidden, filled = self.library.start(embeds, branches, capacity)
-        self._extend_rope(capacity, embeds)
-        shape = (len(branches), self.kv_heads, capacity, self.head_dim)
-        cache = FusedCache([], [], embeds.shape[1])
+        past = embeds.shape[1]
+        hidden, kept = self.model(embeds) if past else (embeds, None)
+        shape = (len(branches), self.kv_heads, max(capacity, past + 1), self.head_dim)
+        self._rope(shape[2], embeds)
+        cache = LlamaCache([], [], past)
         for index in range(len(self.layers)):
             keys, values = embeds.new_empty(shape), embeds.new_empty(shape)
-            if embeds.shape[1]:
-                keys[:, :, : cache.length] = filled.layers[index].keys
-                values[:, :, : cache.length] = filled.layers[index].values
+            if kept is not None:
+                keys[:, :, :past] = kept[index].keys[branches]
+                values[:, :, :past] = kept[index].values[branches]
             cache.keys.append(keys)
             cache.values.append(values)
         return hidden, cache
 
-    def step(self, embeds: torch.Tensor, cache: FusedCache) -> torch.Tensor:
+    def step(self, embeds: torch.Tensor, cache: LlamaCache) -> torch.Tensor:
         """As `Backbone.step`."""
-        position = cache.length
+        position, eps = cache.length, self.model.sizes.eps
         if position >= cache.keys[0].shape[2]:
-            self._grow(cache, embeds)
-        cos, sin = self.cos[position], self.sin[position]
-        x = embeds
+            _grow(cache)
+        cos, sin = self._rope(cache.keys[0].shape[2], embeds)
+        cos, sin, x = cos[position], sin[position], embeds
         for index, layer in enumerate(self.layers):
-            normed = functional.rms_norm(x, x.shape[-1:], layer.norm, self.eps)
-            x = x + layer.out(self._attend(layer.qkv(normed), cache, index, cos, sin))
-            normed = functional.rms_norm(x, x.shape[-1:], layer.ffn_norm, self.eps)
-            x = x + layer.ffn(normed)
+            projected = layer.qkv(rms_norm(x, layer.norm, eps))
+            x = x + layer.out(self._attend(projected, cache, index, cos, sin))
+            x = x + layer.ffn(rms_norm(x, layer.ffn_norm, eps))
         cache.length = position + 1
-        return functional.rms_norm(x, x.shape[-1:], self.norm, self.eps)
+        return rms_norm(x, self.model.norm.weight, eps)
 
     def _attend(
-        self, qkv: torch.Tensor, cache: FusedCache, index: int, cos: torch.Tensor, sin: torch.Tensor
+        self, qkv: torch.Tensor, cache: LlamaCache, index: int, cos: torch.Tensor, sin: torch.Tensor
     ) -> torch.Tensor:
-        """Projections [R, (h + 2 kv) d] of the new position -> attended [R, h d]; writes the cache."""
+        """Projections [R, (h + 2k) d] of the new position -> attended [R, h d]; writes the cache."""
         heads, kv_heads, end = self.heads, self.kv_heads, cache.length + 1
         split = qkv.view(qkv.shape[0], heads + 2 * kv_heads, self.head_dim)
-        turned = split[:, : heads + kv_heads]
-        # rotate_half(x) · sin is a half-turn of x times sin with its first half negated.
-        turned = torch.addcmul(turned * cos, turned.roll(self.head_dim // 2, -1), sin)
+        turned = rotate(split[:, : heads + kv_heads], cos, sin)
         keys, values = cache.keys[index], cache.values[index]
         keys[:, :, cache.length] = turned[:, heads:]
         values[:, :, cache.length] = split[:, heads + kv_heads :]
@@ -163,39 +151,42 @@ class FusedLlama:
         )
         return attended.reshape(qkv.shape[0], heads * self.head_dim)
 
-    def _extend_rope(self, capacity: int, like: torch.Tensor) -> None:
-        """Rotary tables [N, d] for at least `capacity` positions; the sine's first half is negated."""
-        if len(self.cos) >= capacity:
-            return
-        cos, sin = self.rotary(like, torch.arange(capacity, device=like.device)[None])
-        half = self.head_dim // 2
-        self.cos, self.sin = cos[0], torch.cat([-sin[0, :, :half], sin[0, :, half:]], -1)
-
-    def _grow(self, cache: FusedCache, like: torch.Tensor) -> None:
-        """Double the capacity, for texts whose length was not known."""
-        for tensors in (cache.keys, cache.values):
-            tensors[:] = [functional.pad(tensor, (0, 0, 0, max(tensor.shape[2], 16))) for tensor in tensors]
-        self._extend_rope(cache.keys[0].shape[2], like)
+    def _rope(self, capacity: int, like: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Rotary tables [≥ N, d], kept from call to call."""
+        kept = None if self.tables is None else self.tables[0]
+        if kept is None or len(kept) < capacity or (kept.device, kept.dtype) != (like.device, like.dtype):
+            self.tables = self.model.rope(capacity, like)
+        return self.tables
 
 
-def _fusable(model: nn.Module) -> bool:
-    """Plain float32 Llama layers: no biases, SiLU, and a rotary table that does not change with the length."""
-    config = model.config
-    fixed_rope = config.rope_parameters["rope_type"] in ("default", "llama3", "linear")
-    plain = config.hidden_act == "silu" and not config.attention_bias and not config.mlp_bias
-    linear = all(type(layer.mlp.down_proj) is nn.Linear for layer in model.layers)
-    return plain and fixed_rope and linear and model.norm.weight.dtype == torch.float32
+def _grow(cache: LlamaCache) -> None:
+    """Double the capacity, for texts whose length was not known."""
+    for tensors in (cache.keys, cache.values):
+        tensors[:] = [functional.pad(tensor, (0, 0, 0, tensor.shape[2])) for tensor in tensors]
 
 
 @torch.no_grad()
-def _fuse(layer: nn.Module, packing: str) -> _FusedLayer:
-    """Copy a library layer's weights into their fused layout."""
+def _fused(layer: Layer, packing: str) -> _StepLayer:
+    """A layer on copies of its weights: q, k and v in one product, gate and up in another."""
     attention, mlp = layer.self_attn, layer.mlp
     qkv = torch.cat([attention.q_proj.weight, attention.k_proj.weight, attention.v_proj.weight])
-    return _FusedLayer(
+    return _StepLayer(
         norm=layer.input_layernorm.weight,
         qkv=packed_product(qkv, packing),
         out=packed_product(attention.o_proj.weight, packing),
         ffn_norm=layer.post_attention_layernorm.weight,
         ffn=FeedForward(mlp.gate_proj.weight, mlp.up_proj.weight, mlp.down_proj.weight, packing),
+    )
+
+
+def _shared(layer: Layer) -> _StepLayer:
+    """A layer on its own weights."""
+    attention = layer.self_attn
+    parts = (attention.q_proj, attention.k_proj, attention.v_proj)
+    return _StepLayer(
+        norm=layer.input_layernorm.weight,
+        qkv=lambda x: torch.cat([part(x) for part in parts], -1),
+        out=attention.o_proj,
+        ffn_norm=layer.post_attention_layernorm.weight,
+        ffn=layer.mlp,
     )

@@ -14,6 +14,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from unisono.lm.norms import RMSNorm, rms_norm
 from unisono.lm.packing import FeedForward
 
 SINUSOID_WIDTH = 256
@@ -45,14 +46,6 @@ def sinusoid(times: torch.Tensor, width: int = SINUSOID_WIDTH) -> torch.Tensor:
     return functional.pad(waves, (0, width % 2))
 
 
-def rms_norm(x: torch.Tensor, weight: torch.Tensor | None, eps: float) -> torch.Tensor:
-    """RMS norm over the last axis with float32 statistics, cast back before the weight."""
-    if x.dtype == torch.float32:
-        return functional.rms_norm(x, x.shape[-1:], weight, eps)
-    normed = functional.rms_norm(x.float(), x.shape[-1:], None, eps).to(x.dtype)
-    return normed if weight is None else normed * weight
-
-
 class TimestepEmbedder(nn.Module):
     """Flow time -> vector: sinusoid and two linear layers."""
 
@@ -69,19 +62,6 @@ class TimestepEmbedder(nn.Module):
     def packed(self) -> TimestepEmbedder:
         """Stays as it is: it runs once per call."""
         return self
-
-
-class RMSNorm(nn.Module):
-    """The weight of an RMS norm; the arithmetic is `rms_norm`."""
-
-    def __init__(self, width: int, eps: float) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(torch.ones(width))
-        self.eps = eps
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """[.., C] -> [.., C]."""
-        return rms_norm(x, self.weight, self.eps)
 
 
 class GatedFeedForward(nn.Module):

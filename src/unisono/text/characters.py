@@ -6,10 +6,9 @@ import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from unisono.errors import CheckpointError
 from unisono.interface import Span, TokenizedText
 from unisono.text.folding import fold
-from unisono.text.special import SpecialIds, vocabulary_of
+from unisono.text.special import TOKENIZER_FILE, SpecialIds, read_record, vocabulary_of
 
 VERSION = 1
 ENGLISH = " abcdefghijklmnopqrstuvwxyz.,?!;:'-\"()"
@@ -32,18 +31,12 @@ class CharacterTokenizer(SpecialIds):
     @classmethod
     def load(cls, folder: str | Path) -> CharacterTokenizer:
         """Read `tokenizer.json` of type "characters" from `folder`."""
-        record = json.loads((Path(folder) / "tokenizer.json").read_text(encoding="utf-8"))
-        if record.get("version") != VERSION or not isinstance(record.get("alphabet"), list):
-            raise CheckpointError(
-                f"{folder}/tokenizer.json has version {record.get('version')} and no alphabet this unisono reads "
-                f"(version {VERSION}); update unisono or the model"
-            )
-        return cls(record["alphabet"])
+        return cls(read_record(Path(folder), "characters", VERSION, ("alphabet",))["alphabet"])
 
     def save(self, folder: str | Path) -> None:
         """Write `tokenizer.json` into `folder`."""
         record = dict(type="characters", version=VERSION, alphabet=self.alphabet)
-        (Path(folder) / "tokenizer.json").write_text(json.dumps(record, ensure_ascii=False) + "\n", encoding="utf-8")
+        (Path(folder) / TOKENIZER_FILE).write_text(json.dumps(record, ensure_ascii=False) + "\n", encoding="utf-8")
 
     def tokenize(self, text: str) -> TokenizedText:
         """One token per known character: id, the character as written, its span in `text`."""

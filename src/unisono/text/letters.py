@@ -6,19 +6,17 @@ model need not learn English spelling. Vocabulary and dictionary are made by `le
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from unisono.errors import CheckpointError
 from unisono.interface import Span, TokenizedText
 from unisono.text.folding import Folded, fold
 from unisono.text.pronounce import Pronouncer
-from unisono.text.special import SpecialIds
+from unisono.text.special import SpecialIds, read_record
 
 VERSION = 1
-LEXICON_FILE, BACKOFF_FILE, TOKENIZER_FILE = "lexicon.txt.gz", "backoff.txt.gz", "tokenizer.json"
+LEXICON_FILE, BACKOFF_FILE = "lexicon.txt.gz", "backoff.txt.gz"
 PUNCTUATION = " .,?!;:'-\"()"
 # Abbreviations that are also words: spelled when in capitals inside a text that is not all capitals.
 SPELLED = frozenset(("US", "UN", "AI", "ID", "PR", "HR", "TV", "PM", "AM", "EU", "UK", "DNA", "AC", "DC", "ICU"))
@@ -38,17 +36,12 @@ class LetterSoundTokenizer(SpecialIds):
 
     def __init__(self, folder: str | Path):
         folder = Path(folder)
-        record = json.loads((folder / TOKENIZER_FILE).read_text(encoding="utf-8"))
-        if record.get("version") != VERSION:
-            raise CheckpointError(
-                f"{folder}/tokenizer.json has version {record.get('version')}, this unisono reads version {VERSION}; "
-                "update unisono or the model"
-            )
+        record = read_record(folder, "letters", VERSION, ("vocabulary", "labels", "lexicon", "backoff"))
         self.vocabulary: list[str] = record["vocabulary"]
         self._ids = {name: index for index, name in enumerate(self.vocabulary)}
         super().__init__(self._ids)
         labels: dict[str, list[str]] = record["labels"]
-        self._pronouncer = Pronouncer(folder / record["lexicon"], folder / record["backoff"], labels)
+        self._pronouncer = Pronouncer.load(labels, folder / record["lexicon"], folder / record["backoff"])
         self._pair_ids = {
             (letter, chr(ord("A") + rank)): self._ids[f"{letter}/{label}"]
             for letter, of_letter in labels.items()

@@ -10,7 +10,6 @@ from typing import NamedTuple
 
 from unisono.interface import Span
 
-
 _OPENERS = "([{$£€"
 
 
@@ -107,7 +106,7 @@ class Builder:
         self._dropped = not text
         if not text:
             return
-        if self._last and (self._last.isalnum() and text[0].isalnum() or (said.apart and not self._last.isspace())):
+        if self._last and ((self._last.isalnum() and text[0].isalnum()) or (said.apart and not self._last.isspace())):
             text = self._space + text
         self._put(text, said.start, said.end)
         self._said = True

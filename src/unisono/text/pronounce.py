@@ -10,8 +10,8 @@ from __future__ import annotations
 import gzip
 import re
 from bisect import bisect_left
-from collections.abc import Mapping, Sequence
-from functools import cached_property
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property, partial
 from pathlib import Path
 
 from unisono.errors import CheckpointError
@@ -30,27 +30,46 @@ def read_lines(path: Path) -> list[str]:
         raise CheckpointError(f"{path} is missing or damaged ({error}); install the tokenizer again") from error
 
 
+def read_table(path: Path) -> dict[str, str]:
+    """The "key<tab>value" lines of a compressed text file; CheckpointError when it is missing or damaged."""
+    try:
+        return dict(line.split("\t") for line in read_lines(path))
+    except ValueError as error:
+        raise CheckpointError(f"{path} is damaged ({error}); install the tokenizer again") from error
+
+
 class Pronouncer:
-    """Words -> codes, from the files that `lexicon.build_lexicon` wrote.
+    """Words -> codes.
 
     Args:
-        lexicon, table: paths of the dictionary and of the letter-context table.
         labels: for each letter its labels in the order of their codes.
+        lines: gives the dictionary, sorted "word<tab>codes" lines; called when the first word comes.
+        table: gives letter context -> code, see `backoff`; called when the first unknown word comes.
     """
 
-    def __init__(self, lexicon: Path, table: Path, labels: Mapping[str, Sequence[str]]):
-        self._lexicon_path, self._table_path, self._labels = lexicon, table, labels
+    def __init__(
+        self,
+        labels: Mapping[str, Sequence[str]],
+        lines: Callable[[], list[str]],
+        table: Callable[[], Mapping[str, str]],
+    ):
+        self._labels, self._load_lines, self._load_table = labels, lines, table
         self._known: dict[str, str] = {}
+
+    @classmethod
+    def load(cls, labels: Mapping[str, Sequence[str]], lexicon: Path, table: Path) -> Pronouncer:
+        """From the files that `lexicon.build_lexicon` wrote."""
+        return cls(labels, partial(read_lines, lexicon), partial(read_table, table))
 
     @cached_property
     def lines(self) -> list[str]:
-        """Sorted "word<tab>codes" lines."""
-        return read_lines(self._lexicon_path)
+        """The dictionary."""
+        return self._load_lines()
 
     @cached_property
-    def table(self) -> dict[str, str]:
-        """Letter context -> code, see `backoff`."""
-        return dict(line.split("\t") for line in read_lines(self._table_path))
+    def table(self) -> Mapping[str, str]:
+        """The letter contexts."""
+        return self._load_table()
 
     def look_up(self, word: str) -> str | None:
         """The dictionary's codes of a lower-case word, or None."""

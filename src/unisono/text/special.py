@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
 
 from unisono.errors import CheckpointError
+
+TOKENIZER_FILE = "tokenizer.json"
 
 BLANK = "<blank>"
 SPECIALS = (BLANK, "<bos>", "<eos>", "<pad>", "<start_header>", "<end_header>", "<eot>")
@@ -14,6 +19,26 @@ ROLES = ("system", "user", "assistant")
 def vocabulary_of(tokens: Iterable[str]) -> list[str]:
     """A whole vocabulary in id order: special tokens (the CTC blank is id 0), role words, then `tokens`."""
     return [*SPECIALS, *(f"<{role}>" for role in ROLES), *tokens]
+
+
+def read_record(folder: Path, kind: str, version: int, needed: Iterable[str]) -> dict[str, Any]:
+    """The content of one of our `tokenizer.json`.
+
+    Raises CheckpointError when it is missing, damaged, of another type or version, or lacks a needed entry.
+    """
+    path = folder / TOKENIZER_FILE
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"{path} is missing or damaged ({error}); install the model again") from error
+    if not isinstance(record, dict) or record.get("type") != kind or record.get("version") != version:
+        raise CheckpointError(
+            f"{path} is no tokenizer of type {kind!r} and version {version}; update unisono or the model"
+        )
+    missing = [entry for entry in needed if entry not in record]
+    if missing:
+        raise CheckpointError(f"{path} lacks {', '.join(missing)}; install the model again")
+    return record
 
 
 class SpecialIds:

@@ -2,26 +2,28 @@
 
 from __future__ import annotations
 
-import json
+import re
 from pathlib import Path
-from typing import Any
 
-from unisono.errors import CheckpointError
 from unisono.interface import Tokenizer
 from unisono.text.characters import CharacterTokenizer
 from unisono.text.letters import LetterSoundTokenizer
+from unisono.text.special import TOKENIZER_FILE
 
 BUILTIN = Path(__file__).parent.parent / "builtin" / "tokenizer"
+# Ours begin with their type. Published files are many megabytes, so they are not parsed to find out.
+_TYPE = re.compile(rb'\s*\{\s*"type"\s*:\s*"(letters|characters)"')
+_HEAD_BYTES = 200
 
 
 def load_tokenizer(folder: str | Path = BUILTIN) -> Tokenizer:
     """Load the tokenizer in a local `folder` (default: the built-in one).
 
-    `tokenizer.json` with `"type": "letters"` or `"characters"` is ours; any other is read by transformers.
+    `tokenizer.json` with `"type": "letters"` or `"characters"` is ours; any other is read as a published one.
     Raises CheckpointError when the folder or a file in it is missing, damaged or of another kind.
     """
     folder = Path(folder)
-    kind = _kind(folder)
+    kind = _kind(folder / TOKENIZER_FILE)
     if kind == "letters":
         return LetterSoundTokenizer(folder)
     if kind == "characters":
@@ -31,13 +33,11 @@ def load_tokenizer(folder: str | Path = BUILTIN) -> Tokenizer:
     return HubTokenizer.load(folder)
 
 
-def _kind(folder: Path) -> Any:
-    """The "type" that `tokenizer.json` states at its top level; None when there is no such file or entry."""
-    path = folder / "tokenizer.json"
-    if not path.is_file():
-        return None
+def _kind(path: Path) -> str | None:
+    """The type one of our tokenizer files begins with; None for any other file or none."""
     try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise CheckpointError(f"{path} is not readable JSON ({error}); fetch the tokenizer again") from error
-    return record.get("type") if isinstance(record, dict) else None
+        with path.open("rb") as file:
+            match = _TYPE.match(file.read(_HEAD_BYTES))
+    except OSError:
+        return None
+    return match.group(1).decode() if match else None

@@ -9,8 +9,7 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -22,9 +21,13 @@ from unisono.train.checkpoint import load_checkpoint, save_checkpoint
 
 
 class Task(Protocol):
-    """What one stage trains. The loop asks for nothing else."""
+    """What one stage trains. The loop asks for nothing else.
+
+    A task with `critic` (discriminators, else None) also has `critic_loss()`, asked for after each update of `module`.
+    """
 
     module: nn.Module
+    critic: nn.Module | None
 
     def batch(self, step: int) -> Any:
         """The batch of a step, the same whenever it is asked for."""
@@ -62,7 +65,7 @@ class Settings:
     checkpoint_minutes: float = 3.0
     threads: int = 0
     device: str = "auto"
-    discriminator_rate: float = 2e-4
+    critic_rate: float = 2e-4
 
 
 @dataclass
@@ -71,10 +74,11 @@ class State:
 
     step: int
     module: nn.Module
+    critic: nn.Module | None
     average: dict[str, torch.Tensor]
     optimizer: torch.optim.Optimizer
+    critic_optimizer: torch.optim.Optimizer | None = None
     seconds: float = 0.0
-    extras: Mapping[str, Any] = field(default_factory=dict)
 
 
 def rate_at(step: int, settings: Settings) -> float:
@@ -93,7 +97,10 @@ def start_state(task: Task, settings: Settings) -> State:
     groups = [{"params": decay, "weight_decay": settings.weight_decay}, {"params": plain, "weight_decay": 0.0}]
     optimizer = torch.optim.AdamW(groups, lr=settings.learning_rate, betas=settings.betas)
     average = {name: value.detach().clone() for name, value in task.module.state_dict().items()}
-    return State(0, task.module, average, optimizer)
+    critic_optimizer = None
+    if task.critic is not None:
+        critic_optimizer = torch.optim.AdamW(task.critic.parameters(), lr=settings.critic_rate, betas=(0.8, 0.99))
+    return State(0, task.module, task.critic, average, optimizer, critic_optimizer)
 
 
 def train_step(task: Task, state: State, settings: Settings) -> dict[str, float]:
@@ -117,6 +124,8 @@ def train_step(task: Task, state: State, settings: Settings) -> dict[str, float]
             f"a gradient is not finite at step {state.step}; lower the learning rate or look at the data"
         )
     state.optimizer.step()
+    if state.critic is not None:
+        numbers = numbers | {"critic": _critic_step(task, state)}
     keep = min(settings.ema, (1 + state.step) / (10 + state.step))
     with torch.no_grad():
         for name, value in task.module.state_dict().items():
@@ -126,6 +135,17 @@ def train_step(task: Task, state: State, settings: Settings) -> dict[str, float]
                 state.average[name].copy_(value)
     state.step += 1
     return {"loss": float(loss.detach()), "grad_norm": float(norm), "rate": rate} | numbers
+
+
+def _critic_step(task: Task, state: State) -> float:
+    """Update the discriminators on what the module just made."""
+    loss = task.critic_loss()
+    if not torch.isfinite(loss):
+        raise TrainingError(f"the discriminators' loss is {loss.item()} at step {state.step}; lower critic_rate")
+    state.critic_optimizer.zero_grad(set_to_none=True)
+    loss.backward()
+    state.critic_optimizer.step()
+    return float(loss.detach())
 
 
 class averaged:

@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 
 from unisono.errors import TrainingError
+from unisono.families import get_family
 from unisono.train.corpus import Corpus
 from unisono.train.loop import Settings, run_stage
 from unisono.train.prepare import prepare
@@ -80,4 +81,4 @@ def _context(plan: Recipe, corpus: Corpus, folder: Path) -> Context:
         Path(__file__).parents[1] / "builtin" / "tokenizer" if plan.tokenizer == "builtin" else Path(plan.tokenizer)
     )
     tokenizer = load_tokenizer(tokenizer_folder)
-    return Context(corpus, tokenizer, tokenizer_folder, folder, torch.device(name), plan.seed, plan.family)
+    return Context(corpus, tokenizer, tokenizer_folder, folder, torch.device(name), plan.seed, get_family(plan.family))

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from unisono.errors import CheckpointError
 from unisono.lm.gray import bit_width
-
-if TYPE_CHECKING:
-    from transformers import LlamaConfig
+from unisono.lm.llama import ROPE_TYPES, LlamaSizes
 
 
 @dataclass
@@ -71,6 +69,11 @@ class TadaConfig:
         """Raise CheckpointError for values that no model can be built from."""
         if self.model_type != "llama":
             raise CheckpointError(f"model_type is {self.model_type!r}, TADA has a 'llama' backbone")
+        if self.hidden_act != "silu":
+            raise CheckpointError(f"hidden_act is {self.hidden_act!r}, Llama has 'silu'")
+        rope = (self.rope_parameters or self.rope_scaling or {}).get("rope_type", "default")
+        if rope not in ROPE_TYPES:
+            raise CheckpointError(f"rope_type is {rope!r}, expected one of {', '.join(ROPE_TYPES)}")
         if self.diffusion_head_type != "vibevoice":
             raise CheckpointError(f"diffusion_head_type is {self.diffusion_head_type!r}, expected 'vibevoice'")
         for name in ("acoustic_dim", "head_layers", "hidden_size", "num_hidden_layers", "vocab_size"):
@@ -97,36 +100,23 @@ class TadaConfig:
         """Width of the flow head and of its condition."""
         return self.bottleneck_dim or self.hidden_size
 
-    def backbone(self) -> LlamaConfig:
-        """The configuration of the transformers backbone."""
-        from transformers import LlamaConfig
-
-        rope = self.rope_parameters or {
-            **(self.rope_scaling or {"rope_type": "default"}),
-            "rope_theta": self.rope_theta,
-        }
-        return LlamaConfig(
-            vocab_size=self.vocab_size,
-            hidden_size=self.hidden_size,
-            intermediate_size=self.intermediate_size,
-            num_hidden_layers=self.num_hidden_layers,
-            num_attention_heads=self.num_attention_heads,
-            num_key_value_heads=self.num_key_value_heads,
-            head_dim=self.head_dim,
-            hidden_act=self.hidden_act,
-            # Not read by the network; a short value with llama3 scaling would only draw a warning from the library.
-            max_position_embeddings=max(
-                self.max_position_embeddings, 1 + int(rope.get("original_max_position_embeddings", 0))
-            ),
-            initializer_range=self.initializer_range,
-            rms_norm_eps=self.rms_norm_eps,
-            tie_word_embeddings=self.tie_word_embeddings,
-            rope_parameters=dict(rope),
+    def backbone(self) -> LlamaSizes:
+        """What the Llama decoder is made of."""
+        rope = self.rope_parameters or {**(self.rope_scaling or {}), "rope_theta": self.rope_theta}
+        return LlamaSizes(
+            vocabulary=self.vocab_size,
+            hidden=self.hidden_size,
+            inner=self.intermediate_size,
+            layers=self.num_hidden_layers,
+            heads=self.num_attention_heads,
+            kv_heads=self.num_key_value_heads or self.num_attention_heads,
+            head_dim=self.head_dim or self.hidden_size // self.num_attention_heads,
+            eps=self.rms_norm_eps,
+            rope=rope,
             attention_bias=self.attention_bias,
-            attention_dropout=self.attention_dropout,
             mlp_bias=self.mlp_bias,
-            bos_token_id=None,
-            eos_token_id=None,
+            attention_dropout=self.attention_dropout,
+            initial_std=self.initializer_range,
         )
 
     @classmethod

@@ -13,6 +13,7 @@ from torch import nn
 
 from unisono.audio.mel import unstack_pairs
 from unisono.codec.attention import LocalAttentionEncoder
+from unisono.codec.convnext import ConvNeXtBlock
 from unisono.codec.dac import WavDecoder
 from unisono.codec.marks import MarkContext
 from unisono.codec.segments import segment_mask
@@ -25,7 +26,8 @@ class DecoderConfig:
     """Published keys and defaults (spec section 2.1); the keys from `head` on make small models.
 
     `head` "dac" is the published convolution stack, "source_filter" predicts log-mel, pitch and voicing and shapes a
-    harmonic source and noise in the STFT domain. `mark_context` gives each frame its neighbouring vectors directly.
+    harmonic source and noise in the STFT domain,
+    after `frame_blocks` ConvNeXt blocks. `mark_context` gives each frame its neighbouring vectors directly.
     """
 
     embed_dim: int = 512
@@ -41,6 +43,7 @@ class DecoderConfig:
     head: str = "dac"
     mark_context: bool = False
     mel_bands: int = 100
+    frame_blocks: int = 0
     vocoder_channels: int = 256
     vocoder_blocks: int = 6
     vocoder_inner: int = 640
@@ -53,6 +56,8 @@ class SourceFilterHead(nn.Module):
     def __init__(self, config: DecoderConfig) -> None:
         super().__init__()
         self.bands = config.mel_bands
+        width, blocks = config.hidden_dim, config.frame_blocks
+        self.blocks = nn.ModuleList(ConvNeXtBlock(width, 2 * width, 1 / blocks) for _ in range(blocks))
         self.to_features = nn.Linear(config.hidden_dim, 2 * (config.mel_bands + 2))
         self.vocoder = SourceFilterVocoder(
             config.mel_bands, config.vocoder_channels, config.vocoder_blocks, config.vocoder_inner
@@ -60,6 +65,8 @@ class SourceFilterHead(nn.Module):
 
     def features(self, hidden: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Hidden [B, C, L] -> log-mel [B, F, M], log f0 [B, M] (natural log of Hz), voicing logits [B, M]."""
+        for block in self.blocks:
+            hidden = block(hidden)
         frames = unstack_pairs(self.to_features(hidden.transpose(1, 2)).transpose(1, 2)).float()
         return frames[:, : self.bands], frames[:, self.bands] * 0.25 + 5.3, frames[:, self.bands + 1]
 

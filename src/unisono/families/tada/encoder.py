@@ -16,6 +16,7 @@ from torch.nn import functional
 from unisono.audio.mel import StackedMel
 from unisono.audio.resample import resample_sinc
 from unisono.codec.attention import LocalAttentionEncoder
+from unisono.codec.convnext import ConvNeXtBlock
 from unisono.codec.dac import WavEncoder
 from unisono.codec.segments import segment_mask
 from unisono.errors import InputError
@@ -29,7 +30,8 @@ TAIL_SAMPLES = 960  # silence appended so that the last marks lie inside the fra
 class EncoderConfig:
     """Published keys and defaults (spec section 2.1); the keys after `wav_encoder_d_model` make small models.
 
-    `frontend` "waveform" is the DAC stack, "log_mel" a stacked log-mel spectrum and two convolutions.
+    `frontend` "waveform" is the DAC stack, "log_mel" a stacked log-mel spectrum, two convolutions and `front_blocks`
+    ConvNeXt blocks. `vector_norm` puts a layer norm without weights on the vectors, so that the noise has a scale.
     """
 
     hidden_dim: int = 1024
@@ -48,6 +50,7 @@ class EncoderConfig:
     wav_encoder_d_model: int = 64
     frontend: str = "waveform"
     mel_bands: int = 100
+    front_blocks: int = 0
     vector_norm: bool = False
     max_frames: int = 8192
 
@@ -123,7 +126,7 @@ class EncoderOutput:
 class MelFront(nn.Module):
     """Stacked log-mel and two convolutions: waveform [B, N] -> features [B, C, L], L = ceil(N / 480)."""
 
-    def __init__(self, hidden_dim: int, bands: int) -> None:
+    def __init__(self, hidden_dim: int, bands: int, blocks: int) -> None:
         super().__init__()
         self.mel = StackedMel(SAMPLE_RATE, bands)
         self.convs = nn.Sequential(
@@ -131,10 +134,14 @@ class MelFront(nn.Module):
             nn.GELU(),
             nn.Conv1d(hidden_dim, hidden_dim, 3, padding=1),
         )
+        self.blocks = nn.ModuleList(ConvNeXtBlock(hidden_dim, 2 * hidden_dim, 1 / blocks) for _ in range(blocks))
 
     def forward(self, wave: torch.Tensor) -> torch.Tensor:
         """[B, 1, N] -> [B, C, L]."""
-        return self.convs(self.mel(wave[:, 0]))
+        x = self.convs(self.mel(wave[:, 0]))
+        for block in self.blocks:
+            x = block(x)
+        return x
 
 
 @dataclass
@@ -164,7 +171,7 @@ class Encoder(Checkpoint, nn.Module):
         if config.frontend == "waveform":
             self.wav_encoder = WavEncoder(config.wav_encoder_d_model, config.strides, config.hidden_dim)
         elif config.frontend == "log_mel":
-            self.wav_encoder = MelFront(config.hidden_dim, config.mel_bands)
+            self.wav_encoder = MelFront(config.hidden_dim, config.mel_bands, config.front_blocks)
         else:
             raise ValueError(f"encoder frontend {config.frontend!r}, expected waveform or log_mel")
         self.local_attention_encoder = LocalAttentionEncoder(

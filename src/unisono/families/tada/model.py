@@ -17,9 +17,10 @@ from unisono.errors import CheckpointError, InputError
 from unisono.families.tada.config import TadaConfig
 from unisono.families.tada.options import InferenceOptions
 from unisono.files import Checkpoint
-from unisono.lm.backbone import Backbone, open_backbone
+from unisono.lm.backbone import Backbone, LlamaBackbone
 from unisono.lm.gray import encode_gray
 from unisono.lm.head import FlowHead
+from unisono.lm.llama import Llama
 from unisono.lm.packing import PACKINGS, int8_copy
 
 if TYPE_CHECKING:
@@ -48,10 +49,8 @@ class TadaForCausalLM(Checkpoint, nn.Module):
 
     def __init__(self, config: TadaConfig) -> None:
         super().__init__()
-        from transformers import LlamaModel
-
         self.config = config
-        self.model = LlamaModel(config.backbone())
+        self.model = Llama(config.backbone())
         if config.tie_word_embeddings:
             self.ignored_keys = (*FOREIGN_KEYS, "lm_head.weight")  # a second copy of the embedding
         else:
@@ -170,21 +169,20 @@ class TadaForCausalLM(Checkpoint, nn.Module):
         masks: torch.Tensor,
         time_before: torch.Tensor,
         time_after: torch.Tensor,
-        attention_mask: torch.Tensor | None = None,
         with_logits: bool = True,
     ) -> tuple[torch.Tensor, torch.Tensor | None]:
         """Teacher forcing over whole sequences whose tables are already arranged per position (spec section 9.1).
 
         Args:
             ids, masks, time_before, time_after: int64 [B, P]. vectors: [B, P, A], normalised.
-            attention_mask: [B, P], 0 at padding on the right; None = no padding.
+            Padding on the right changes nothing to its left.
             with_logits: False leaves the text logits out.
 
         Returns:
             hidden [B, P, H] after the final norm, and logits [B, P, V] or None.
         """
         embeds = self.embed(ids, vectors, masks, time_before, time_after)
-        hidden = self.model(inputs_embeds=embeds, attention_mask=attention_mask, use_cache=False).last_hidden_state
+        hidden, _ = self.model(embeds)
         return hidden, self.logits(hidden) if with_logits else None
 
     # Speaking
@@ -206,7 +204,7 @@ class TadaForCausalLM(Checkpoint, nn.Module):
 
     def runner(self) -> Backbone:
         """The backbone, ready to be stepped; kept until the weights change."""
-        return self._kept("backbone", self.model, lambda: open_backbone(self.model, self._packing))
+        return self._kept("backbone", self.model, lambda: LlamaBackbone(self.model, self._packing))
 
     def flow_head(self) -> FlowHead:
         """The flow head to solve with: `prediction_head`, or its packed copy, kept until the weights change."""

@@ -31,21 +31,25 @@ _STOPPED_TITLES = {
 }  # fmt: skip
 # Anywhere; the full stop is part of them.
 _STOPPED = {
-    "vs": "versus", "etc": "et cetera", "e.g": "for example", "i.e": "that is", "approx": "approximately", "dept": "department",
-    "govt": "government", "inc": "Incorporated", "corp": "Corporation", "ltd": "Limited", "co": "Company", "bros": "Brothers",
-    "jr": "Junior", "sr": "Senior", "esq": "Esquire", "ave": "Avenue", "blvd": "Boulevard", "rd": "Road", "hwy": "Highway",
-    "pkwy": "Parkway", "cf": "compare", "al": "al", "a.k.a": "also known as", "max": "maximum", "avg": "average",
-    "tel": "telephone", "est": "established", "misc": "miscellaneous", "assn": "Association", "univ": "University",
-    "intl": "international", "w.r.t": "with respect to", "resp": "respectively", "viz": "namely", "incl": "including", "attn": "attention",
-    "abbr": "abbreviation", "temp": "temperature", "orig": "originally", "min": "minimum", "apt": "apartment", "mfg": "manufacturing",
+    "vs": "versus", "etc": "et cetera", "e.g": "for example", "i.e": "that is", "approx": "approximately",
+    "dept": "department", "govt": "government", "inc": "Incorporated", "corp": "Corporation", "ltd": "Limited",
+    "co": "Company", "bros": "Brothers", "jr": "Junior", "sr": "Senior", "esq": "Esquire", "ave": "Avenue",
+    "blvd": "Boulevard", "rd": "Road", "hwy": "Highway", "pkwy": "Parkway", "cf": "compare", "al": "al",
+    "a.k.a": "also known as", "max": "maximum", "avg": "average", "tel": "telephone", "est": "established",
+    "misc": "miscellaneous", "assn": "Association", "univ": "University", "intl": "international",
+    "w.r.t": "with respect to", "resp": "respectively", "viz": "namely", "incl": "including", "attn": "attention",
+    "abbr": "abbreviation", "temp": "temperature", "orig": "originally", "min": "minimum", "apt": "apartment",
+    "mfg": "manufacturing",
 }  # fmt: skip
 # Before a number.
 _BEFORE_NUMBER = {
-    "no": "number", "nos": "numbers", "fig": "figure", "figs": "figures", "vol": "volume", "vols": "volumes", "p": "page", "pp": "pages",
-    "ch": "chapter", "chap": "chapter", "sec": "section", "ext": "extension", "ca": "circa", "c": "circa", "art": "article",
-    "eq": "equation", "ver": "version", "para": "paragraph", "apt": "apartment", "rm": "room", "tbl": "table", "ex": "example",
-    "nr": "number", "approx": "approximately", "max": "maximum", "min": "minimum", "bldg": "building", "rev": "revision",
+    "no": "number", "nos": "numbers", "fig": "figure", "figs": "figures", "vol": "volume", "vols": "volumes",
+    "p": "page", "pp": "pages", "ch": "chapter", "chap": "chapter", "sec": "section", "ext": "extension",
+    "ca": "circa", "c": "circa", "art": "article", "eq": "equation", "ver": "version", "para": "paragraph",
+    "apt": "apartment", "rm": "room", "tbl": "table", "ex": "example", "nr": "number", "est": "established",
+    "approx": "approximately", "max": "maximum", "min": "minimum", "bldg": "building", "rev": "revision",
 }  # fmt: skip
+_ALSO_WORDS = frozenset(("co", "al", "max", "min", "temp", "est", "apt", "sr", "jr", "ave", "corp", "resp", "rd"))
 _SLASHED = {
     "w/o": "without",
     "w/": "with",
@@ -114,9 +118,8 @@ def _say_saint(match: re.Match[str]) -> list[Said] | None:
     previous = before(match).split()
     named = bool(previous) and before(match, 1) != "\n" and not previous[-1].endswith((".", ",", "!", "?", ":", ";"))
     last = previous[-1].strip("\"'“‘(") if named else ""
-    after_name = (
-        last[:1].isupper() and last.lower() not in STARTERS or bool(re.fullmatch(r"[0-9]+(?:st|nd|rd|th)?", last))
-    )
+    numbered = bool(re.fullmatch(r"[0-9]+(?:st|nd|rd|th)?", last))
+    after_name = numbered or (last[:1].isupper() and last.lower() not in STARTERS)
     follows_capital = after(match, 3).strip()[:1].isupper()
     if after_name:
         return without_stop(match, "Street")
@@ -130,13 +133,12 @@ def _say_drive(match: re.Match[str]) -> list[Said] | None:
 def _say_any(match: re.Match[str]) -> list[Said] | None:
     word = match.group("word")
     lower = word.lower()
-    if lower in ("co", "al", "max", "min", "temp", "est", "apt", "sr", "jr", "ave", "corp", "resp", "rd"):
-        if not _ready(lower, word, match):
-            return None
+    if lower in _ALSO_WORDS and not _is_abbreviation(lower, word, match):
+        return None
     return without_stop(match, like(word, _STOPPED[lower]) if _STOPPED[lower].islower() else _STOPPED[lower])
 
 
-def _ready(lower: str, word: str, match: re.Match[str]) -> bool:
+def _is_abbreviation(lower: str, word: str, match: re.Match[str]) -> bool:
     """Whether a word that also exists without a stop is meant as an abbreviation here."""
     ends = closes_sentence(after(match))
     if lower == "al":

@@ -44,16 +44,22 @@ _YEAR = re.compile(r"(?:1[0-9]|20)[0-9]{2}(?![0-9]|[.,][0-9]|[A-Za-z])")
 _YEAR_SPAN = re.compile(
     rf"(?P<first>(?:1[0-9]|20)[0-9]{{2}})(?P<dash>{DASH})(?P<second>[0-9]{{4}}|[0-9]{{2}})(?![0-9]|[.,/:][0-9]|[A-Za-z-])"
 )
-_COUNTED = re.compile(
-    r" (?:(?!was|is|his|its|as|has|this|thus|us|does|towards|across|always|perhaps|besides)[a-z]{2,20}s|people|men|women|children|feet|percent)\b"
+_NO_PLURALS = "was|is|his|its|as|has|this|thus|us|does|towards|across|always|perhaps|besides"
+_COUNTED = re.compile(rf" (?:(?!(?:{_NO_PLURALS})\b)[a-z]{{2,20}}s|people|men|women|children|feet|percent)\b")
+_BEFORE_YEAR = (
+    "in|since|by|of|from|until|till|before|after|year|circa|around|during|early|late|mid|summer|winter|spring|autumn|fall|"
+    "and|to|between"
 )
-_AS_YEAR = re.compile(r"(?:in|since|by|of|from|until|till|before|after|year|circa|around|during|early|late|mid|summer|winter|spring|autumn|fall|and|to|between|[a-z]{3,8},)[ (-]$", re.IGNORECASE)  # fmt: skip
+_AS_YEAR = re.compile(rf"(?:\b(?:{_BEFORE_YEAR})|[a-z]{{3,8}},)[ (-]$", re.IGNORECASE)
 _MAGNITUDE = re.compile(
     rf"(?P<number>{NUMBER})(?P<suffix>k|mn|bn|M|B|K(?= (?:followers|views|people|users|subscribers)))(?![A-Za-z0-9'’/])"
 )
+# A plain space groups digits only where there is little doubt; the narrow ones are made for it.
 _GROUPED = re.compile(
-    r"(?:[1-9][0-9]?(?:[ \u00a0\u2009\u202f][0-9]{3}){2,5}|[1-9][0-9]{0,2}(?:[\u00a0\u2009\u202f][0-9]{3}){1,5})(?![0-9]|[ -][0-9])"
+    r"(?:[1-9][0-9]?(?:[ \u00a0\u2009\u202f][0-9]{3}){2,5}|[1-9][0-9]{0,2}(?:[\u00a0\u2009\u202f][0-9]{3}){1,5})"
+    r"(?![0-9]|[ -][0-9])"
 )
+_LINES = re.compile(r"(?P<number>[0-9]{3,4})(?P<p>[pi])(?![A-Za-z0-9])")
 _TIMES = re.compile(rf"(?P<number>{NUMBER})[x×](?= [a-z])")
 _NUMBER = re.compile(NUMBER)
 _POINT = re.compile(r"\.[0-9]{1,20}(?![0-9])")
@@ -95,14 +101,14 @@ def _say_short_year(match: re.Match[str]) -> list[Said] | None:
 
 def _say_plural(match: re.Match[str]) -> list[Said] | None:
     number = match.group("number")
-    if len(number) < 3 and not before(match, 1).isalpha() and not before(match, 1) == "-":
+    if len(number) < 3 and not before(match, 1).isalpha() and before(match, 1) != "-":
         unit = unit_at(match.string, match.end("number"))  # "5s" is five seconds
         if unit is not None:
             return None
     if len(number) == 3 and int(number) % 100 and int(number) % 10 == 0 and before(match, 1) != "-":
         return None  # "120s" is a time, "747s" are aeroplanes
     spoken = cardinal(number) if int(number) % 100 == 0 or len(number) > 4 else code(number)
-    return whole(match, plural(spoken))
+    return whole(match, plural(spoken).removeprefix("one ") if int(number) in (100, 1000) else plural(spoken))
 
 
 def _say_fraction(match: re.Match[str]) -> list[Said] | None:
@@ -166,7 +172,8 @@ def _say_year_span(match: re.Match[str]) -> list[Said] | None:
     first, second = match.group("first"), match.group("second")
     if before(match, 1) and (before(match, 1).isalnum() or before(match, 1) in ".,-/$"):
         return None
-    if len(second) == 4 and not int(first) < int(second) < 2100 or (len(second) == 2 and int(second) <= int(first[2:])):
+    rises = int(first) < int(second) < 2100 if len(second) == 4 else int(first[2:]) < int(second)
+    if not rises:
         return None
     spoken = year(second) if len(second) == 4 else cardinal(second)
     return [
@@ -189,6 +196,12 @@ def _say_scientific(match: re.Match[str]) -> list[Said]:
     """ "1.5e-6" -> one point five times ten to the minus six."""
     power = match.group("power").replace("−", "-").removeprefix("+")
     return whole(match, f"{number_words(match.group('number'))} times ten to the {cardinal(power)}")
+
+
+def _say_lines(match: re.Match[str]) -> list[Said]:
+    """ "1080p" -> ten eighty p."""
+    number = match.group("number")
+    return whole(match, f"{year(number) if len(number) == 4 else code(number)} {match.group('p')}")
 
 
 def _say_times(match: re.Match[str]) -> list[Said]:
@@ -250,6 +263,7 @@ RULES = [
     Rule(DIGIT, _YEAR_SPAN, _say_year_span),
     Rule(DIGIT, _YEAR, _say_year),
     Rule(DIGIT, _MAGNITUDE, _say_magnitude),
+    Rule(DIGIT, _LINES, _say_lines),
     Rule(DIGIT, _TIMES, _say_times),
     Rule(DIGIT, _NUMBER, _say_number),
     Rule(DIGIT, _DIGITS, _say_digits),

@@ -22,11 +22,30 @@ _ENGLISH = (*_FIRST, *(m.RULES for m in (measures, abbreviations, roman, counts,
 _WORDS = (*dates.MONTH_NAMES, "Mr", "Mrs", "Ms", "Dr", "Prof", "St", "AD", "BC", "BCE", "CE", "[IVXLCDM]{1,8}")
 
 
+class Family(NamedTuple):
+    """The rules for one first character: `any` tells by its group "r3" which of `rules` is the first that matches."""
+
+    any: re.Pattern[str]
+    rules: list[Rule]
+
+
 class RuleSet(NamedTuple):
-    """`places`: where a rule may begin; `rules`: those for a first character or class."""
+    """`places`: where a rule may begin; `families`: the rules by first character or class."""
 
     places: re.Pattern[str]
-    rules: dict[str, list[Rule]]
+    families: dict[str, Family]
+
+
+def _family(rules: list[Rule]) -> Family:
+    """One pattern for all rules, so that a place where none applies costs one attempt, not one for each."""
+    parts = []
+    for index, rule in enumerate(rules):
+        nameless = re.sub(r"\(\?P<\w+>", "(?:", rule.pattern.pattern)
+        if "(?P=" in nameless or re.search(r"\\[1-9]", nameless):
+            nameless = ""  # refers back to a group: always worth an attempt
+        flags = "i" if rule.pattern.flags & re.IGNORECASE else ""
+        parts.append(f"(?P<r{index}>(?{flags}:{nameless}))")
+    return Family(re.compile("|".join(parts), re.DOTALL), rules)
 
 
 def rule_set(rules: Iterable[Rule], words: Iterable[str] = ()) -> RuleSet:
@@ -47,7 +66,7 @@ def rule_set(rules: Iterable[Rule], words: Iterable[str] = ()) -> RuleSet:
     ]
     if words := "|".join(words):
         patterns.append(rf"(?<![^\W_])(?=(?:{words})(?![A-Za-z]))[A-Za-z]")
-    return RuleSet(re.compile("|".join(patterns)), dict(by_start))
+    return RuleSet(re.compile("|".join(patterns)), {start: _family(found) for start, found in by_start.items()})
 
 
 @lru_cache(maxsize=16)
@@ -61,12 +80,12 @@ def _rules_for(language: str) -> RuleSet:
 def normalize_plain(text: str, language: str = "en") -> Normalized:
     """What a reader says for `text`. Raises InputError for an unknown language."""
     code = languages.canonical(language)
-    places, rules = _rules_for(code)
+    places, families = _rules_for(code)
     builder = Builder(text, spaced=languages.spaced(code))
     copied = at = 0
     while (place := places.search(text, at)) is not None:
         at = place.start()
-        said = _first_answer(text, at, rules)
+        said = _first_answer(text, at, families)
         if said is None:
             at += 1
             continue
@@ -78,11 +97,14 @@ def normalize_plain(text: str, language: str = "en") -> Normalized:
     return builder.finish()
 
 
-def _first_answer(text: str, at: int, rules: dict[str, list[Rule]]) -> list[Said] | None:
+def _first_answer(text: str, at: int, families: dict[str, Family]) -> list[Said] | None:
     """What the first rule that applies at a place says there; None when none does."""
     character = text[at]
     kind = DIGIT if character.isdecimal() else LETTER if character.isalpha() else character
-    for rule in rules.get(kind) or rules.get(OTHER, ()):
+    family = families.get(kind) or families.get(OTHER)
+    if family is None or (first := family.any.match(text, at)) is None:
+        return None
+    for rule in family.rules[int(first.lastgroup[1:]) :]:  # type: ignore[index]
         match = rule.pattern.match(text, at)
         if match is not None and match.end() > at:
             said = rule.say(match)

@@ -42,7 +42,7 @@ _METRIC = {
     "W": ("watt", "mkMGT"),
     "Wh": ("watt hour", "kMG"),
     "V": ("volt", "mk"),
-    "Ah": ("amp hour", "m"),
+    "Ah": ("amp hour", "m"), "A": ("amp", "nµμmk"),
     "B": ("byte", "kMGT"),
     "b": ("bit", "kMG"),
     "bps": ("bit per second", "kMG"),
@@ -55,26 +55,27 @@ _METRIC = {
 }  # fmt: skip
 _BARE = ("m", "g", "L", "l", "s", "Hz", "W", "Wh", "V", "bps", "bit", "cal", "px", "Pa")
 _OTHER = {
-    "KB": "kilobyte", "Kb": "kilobit", "mi": "mile", "mph": "mile per hour", "kph": "kilometer per hour", "yd": "yard", "yds": "yard",
-    "ft": "foot", "in.": "inch", "lb": "pound", "lbs": "pound", "oz": "ounce", "gal": "gallon", "qt": "quart",
-    "tbsp": "tablespoon", "tsp": "teaspoon", "hr": "hour", "hrs": "hour", "h": "hour", "min": "minute",
-    "mins": "minute", "sec": "second", "secs": "second", "yr": "year", "yrs": "year", "wk": "week", "wks": "week",
-    "mo": "month", "mos": "month", "ha": "hectare", "dB": "decibel", "rpm": "revolution per minute", "fps": "frame per second",
-    "dpi": "dot per inch", "ppm": "part per million", "psi": "pound per square inch", "hPa": "hectopascal", "pt": "point",
-    "pts": "point", "mbar": "millibar", "bar": "bar", "kt": "knot", "kts": "knot", "knots": "knot", "mol": "mole", "fl oz": "fluid ounce",
-    "°C": "degree Celsius", "°F": "degree Fahrenheit", "° C": "degree Celsius", "° F": "degree Fahrenheit", "℃": "degree Celsius",
-    "℉": "degree Fahrenheit", "°": "degree", "º": "degree", "ºC": "degree Celsius", "ºF": "degree Fahrenheit", "Ω": "ohm", "kΩ": "kilohm",
-    "sq ft": "square foot", "sq. ft.": "square foot", "sq m": "square meter", "sq km": "square kilometer", "sq mi": "square mile",
-    "cu ft": "cubic foot", "mg/dL": "milligram per deciliter", "mmHg": "millimeter of mercury", "kn": "knot",
+    "KB": "kilobyte", "Kb": "kilobit", "mi": "mile", "mph": "mile per hour", "kph": "kilometer per hour",
+    "yd": "yard", "yds": "yard", "ft": "foot", "in.": "inch", "lb": "pound", "lbs": "pound", "oz": "ounce",
+    "gal": "gallon", "qt": "quart", "tbsp": "tablespoon", "tsp": "teaspoon", "hr": "hour", "hrs": "hour", "h": "hour",
+    "min": "minute", "mins": "minute", "sec": "second", "secs": "second", "yr": "year", "yrs": "year", "wk": "week",
+    "wks": "week", "mo": "month", "mos": "month", "ha": "hectare", "dB": "decibel", "rpm": "revolution per minute",
+    "fps": "frame per second", "dpi": "dot per inch", "ppm": "part per million", "psi": "pound per square inch",
+    "hPa": "hectopascal", "pt": "point", "pts": "point", "mbar": "millibar", "bar": "bar", "kt": "knot",
+    "kts": "knot", "knots": "knot", "mol": "mole", "fl oz": "fluid ounce", "°C": "degree Celsius",
+    "°F": "degree Fahrenheit", "° C": "degree Celsius", "° F": "degree Fahrenheit", "℃": "degree Celsius",
+    "℉": "degree Fahrenheit", "°": "degree", "º": "degree", "ºC": "degree Celsius", "ºF": "degree Fahrenheit",
+    "Ω": "ohm", "kΩ": "kilohm", "sq ft": "square foot", "sq. ft.": "square foot", "sq m": "square meter",
+    "sq km": "square kilometer", "sq mi": "square mile", "cu ft": "cubic foot", "mg/dL": "milligram per deciliter",
+    "mmHg": "millimeter of mercury", "kn": "knot", "Å": "angstrom",
 }  # fmt: skip
 _PLURALS = {"foot": "feet", "inch": "inches"}
 _AFTER_PER = dict(
     mo="month", yr="year", hr="hour", h="hour", s="second", sec="second", min="minute", wk="week", day="day", d="day"
 )
 _POWERS = {"²": "square ", "³": "cubic ", "2": "square ", "3": "cubic ", "^2": "square ", "^3": "cubic "}
-_STOPPED = frozenset(
-    "ft lb lbs oz mi yd yds gal qt hr hrs min mins sec secs yr yrs wk wks mo mos pt pts tbsp tsp".split()
-)
+_WITH_STOP = "ft lb lbs oz mi yd yds gal qt hr hrs min mins sec secs yr yrs wk wks mo mos pt pts tbsp tsp"
+_STOPPED = frozenset(_WITH_STOP.split())
 _METERS = frozenset(("m", "km", "cm", "mm", "ft", "mi", "in.", "yd", "μm", "µm", "nm"))
 
 
@@ -102,7 +103,7 @@ _UNIT = re.compile(
     rf"(?P<gap>{SPACE}|-)?(?P<unit>{alternatives(UNITS)})(?P<power>\^?[23]|[²³])?"
     rf"(?:/(?P<per>{alternatives({*UNITS, *_AFTER_PER})})(?P<under>\^?[23]|[²³])?)?{_WORD_END}(?P<stop>\.(?![0-9]))?"
 )
-_WITH_UNIT = re.compile(rf"(?P<number>{NUMBER}|\.[0-9]{{1,20}}(?![0-9]))(?={SPACE}?-?[A-Za-zµμ°º℃℉Ω])")
+_WITH_UNIT = re.compile(rf"(?P<number>{NUMBER}|\.[0-9]{{1,20}}(?![0-9]))(?={SPACE}?-?[A-Za-zÅµμ°º℃℉Ω])")
 _ARTICLE = re.compile(r"(?:^|[^\w])[aA]n?[ ]$")
 _NEXT_WORD = re.compile(r" ([a-z]{2,20})")
 _NO_NOUN = frozenset(

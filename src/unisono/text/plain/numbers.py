@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 _SMALL = (
     "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
@@ -19,6 +20,7 @@ _ROMAN = re.compile(r"M{0,3}(?:CM|CD|D?C{0,3})(?:XC|XL|L?X{0,3})(?:IX|IV|V?I{0,3
 _ROMAN_VALUES = dict(I=1, V=5, X=10, L=50, C=100, D=500, M=1000)
 
 
+@lru_cache(maxsize=4096)
 def cardinal(number: int | str) -> str:
     """ "1234" -> "one thousand two hundred thirty-four"; separators are ignored, very long numbers read as digits."""
     text = re.sub(r"[^0-9]", "", str(number))
@@ -68,7 +70,7 @@ def digits(text: str) -> str:
 
 
 def decimal(text: str) -> str:
-    """ "3.14" -> "three point one four", ".5" -> "point five", "1,000" -> "one thousand", "007" -> "zero zero seven"."""
+    """ "3.14" -> "three point one four", ".5" -> "point five", "1,000" -> "one thousand", "007" -> digits."""
     whole, _, fraction = text.partition(".")
     whole = whole.replace(",", "")
     if len(whole) > 1 and whole.startswith("0"):
@@ -130,7 +132,7 @@ def is_one(text: str) -> bool:
 
 
 def code(text: str) -> str:
-    """A number in a name, as people read it: "16" sixteen, "320" three twenty, "2600" twenty-six hundred, else digits."""
+    """A number in a name, as people read it: "16" sixteen, "320" three twenty, "2600" a number, else digits."""
     if len(text) > 4 or text.startswith("0"):
         return digits(text)
     if len(text) < 3:

@@ -9,23 +9,25 @@ from unisono.text.plain.numbers import cardinal, ordinal, roman
 from unisono.text.plain.rules import LETTER, SPACE, Rule, after, before, whole
 
 _HEADINGS = """
-chapter part section act scene volume book phase type class level round title article appendix figure table war bowl stage
-grade group mark vol unit lesson verse canto psalm apollo step factor schedule division category tier battalion corps army
+chapter part section act scene volume book phase type class level round title article appendix figure table war bowl
+stage grade group mark vol unit lesson verse canto psalm apollo step factor schedule division category tier
+battalion corps army
 """
 HEADINGS = frozenset(_HEADINGS.split())
 _RULERS = """
 henry louis george elizabeth charles edward james william richard mary john paul benedict pius francis leo gregory
-innocent clement alexander nicholas catherine peter philip frederick wilhelm ferdinand leopold napoleon ramses ptolemy
-xerxes urban boniface sixtus julius adrian isabella victoria margaret gustav christian haakon olaf carl karl franz joseph
-ivan boris henri felipe alfonso juan pedro otto rudolf umberto vittorio emmanuel cyrus darius theodosius justinian
-constantine basil harald robert malcolm david stephen anne baldwin edmund selim murad mehmed ahmed abdullah hussein rama
+innocent clement alexander nicholas catherine peter philip frederick wilhelm ferdinand leopold napoleon ramses
+ptolemy xerxes urban boniface sixtus julius adrian isabella victoria margaret gustav christian haakon olaf carl karl
+franz joseph ivan boris henri felipe alfonso juan pedro otto rudolf umberto vittorio emmanuel cyrus darius
+theodosius justinian constantine basil harald robert malcolm david stephen anne baldwin edmund selim murad mehmed
+ahmed abdullah hussein rama
 """
 RULERS = frozenset(_RULERS.split())
 _GIVEN_NAMES = """
 james john robert michael william david richard joseph thomas charles christopher daniel matthew anthony mark donald
-steven paul andrew joshua kenneth kevin brian george timothy ronald edward jason jeffrey ryan jacob gary nicholas eric
-jonathan stephen larry justin scott brandon benjamin samuel gregory alexander frank patrick raymond jack dennis jerry
-henry harold walter arthur albert fred ralph roy louis eugene philip martin peter sammy ken hank thurston
+steven paul andrew joshua kenneth kevin brian george timothy ronald edward jason jeffrey ryan jacob gary nicholas
+eric jonathan stephen larry justin scott brandon benjamin samuel gregory alexander frank patrick raymond jack dennis
+jerry henry harold walter arthur albert fred ralph roy louis eugene philip martin peter sammy ken hank thurston
 """
 GIVEN_NAMES = frozenset(_GIVEN_NAMES.split())
 _NUMERAL = re.compile(r"(?P<roman>[IVXLCDM]{1,8})(?![A-Za-z0-9]|[&.-][A-Za-z0-9])")
@@ -63,7 +65,7 @@ def _say_numeral(match: re.Match[str]) -> list[Said] | None:
         return None
     titled = bool(_RULER_TITLE.search(before(match, 70)[: previous.start(2)]))
     if titled or (lower in RULERS and first.lower().rstrip(".") not in GIVEN_NAMES - RULERS):
-        if text == "I" and (_VERB.match(after(match, 12)) or not titled and lower not in RULERS):
+        if text == "I" and _VERB.match(after(match, 12)):
             return None
         return whole(match, f"the {ordinal(value)}")
     if len(text) < 2:

@@ -67,7 +67,7 @@ def after(match: re.Match[str], count: int = 40) -> str:
 
 
 def closes_sentence(rest: str) -> bool:
-    """Whether a full stop before `rest` also ends the sentence: nothing follows, or a new line, or a likely beginning."""
+    """Whether a full stop before `rest` also ends the sentence: nothing, a new line or a likely beginning follows."""
     bare = rest.lstrip(_CLOSERS)
     return not bare.strip() or bare.startswith("\n\n") or begins_sentence(bare.lstrip())
 

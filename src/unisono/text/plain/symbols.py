@@ -11,11 +11,12 @@ from unisono.text.plain.rules import LETTER, OTHER, SPACE, Rule, after, before, 
 from unisono.text.words import TAG
 
 _WORDS = {
-    "&": "and", "+": "plus", "=": "equals", "×": "times", "÷": "divided by", "±": "plus or minus", "≈": "approximately",
-    "≠": "is not equal to", "≤": "is less than or equal to", "≥": "is greater than or equal to", "°": "degrees", "√": "square root of",
-    "∞": "infinity", "§": "section", "©": "copyright", "№": "number", "%": "percent", "‰": "per mille", "@": "at", "€": "euros",
-    "£": "pounds", "$": "dollars", "¥": "yen", "¢": "cents", "→": "to", "⇒": "implies", "∑": "sum", "∫": "integral", "∈": "in",
-    "∂": "partial", "¬": "not", "¶": "paragraph", "†": "", "‡": "", "℃": "degrees Celsius", "℉": "degrees Fahrenheit", "\\": "backslash",
+    "&": "and", "+": "plus", "=": "equals", "×": "times", "÷": "divided by", "±": "plus or minus",
+    "≈": "approximately", "≠": "is not equal to", "≤": "is less than or equal to", "≥": "is greater than or equal to",
+    "°": "degrees", "√": "square root of", "∞": "infinity", "§": "section", "©": "copyright", "№": "number",
+    "%": "percent", "‰": "per mille", "@": "at", "€": "euros", "£": "pounds", "$": "dollars", "¥": "yen",
+    "¢": "cents", "→": "to", "⇒": "implies", "∑": "sum", "∫": "integral", "∈": "in", "∂": "partial", "¬": "not",
+    "¶": "paragraph", "†": "", "‡": "", "℃": "degrees Celsius", "℉": "degrees Fahrenheit", "\\": "backslash",
 }  # fmt: skip
 _SILENT = "®™•·*`_|~^<>{}←↑↓■□▪●○◦※†‡¦¤¨¯¸"
 _SIGN = re.compile("&&|[" + re.escape("".join(_WORDS)) + "]")
@@ -31,25 +32,36 @@ _MARKUP = re.compile(
 _HASH = re.compile(r"#{1,6}")
 _ABOUT = re.compile(r"[~≈](?=[$£€]?\.?[0-9])")
 _COMPARE = re.compile(r"(?P<sign><=|>=|!=|==|<|>)(?=[ ]?[-$]?\.?[0-9]|[ ][A-Za-z](?![A-Za-z]))")
+_COMPARISONS = {
+    "<": "is less than",
+    ">": "is greater than",
+    "<=": "is less than or equal to",
+    ">=": "is greater than or equal to",
+    "!=": "is not equal to",
+    "==": "equals",
+}
 _TIMES = re.compile(r"[ ]?\*[ ]?(?=[0-9])")
 _POWER = re.compile(r"\^(?P<number>[0-9]{1,3}|[a-z](?![a-z]))")
 _SUPERSCRIPT = re.compile("⁻?[⁰¹²³⁴⁵⁶⁷⁸⁹]{1,4}")
 _SUBSCRIPT = re.compile("[₀₁₂₃₄₅₆₇₈₉]{1,4}")
 _PER = {
-    "month": "month", "mo": "month", "year": "year", "yr": "year", "week": "week", "wk": "week", "day": "day", "night": "night",
-    "hour": "hour", "hr": "hour", "h": "hour", "minute": "minute", "min": "minute", "second": "second", "sec": "second", "s": "second",
-    "person": "person", "kg": "kilogram", "lb": "pound", "gallon": "gallon", "gal": "gallon", "mile": "mile", "km": "kilometer",
-    "ton": "ton", "barrel": "barrel", "liter": "liter", "litre": "liter", "L": "liter", "unit": "unit", "user": "user", "piece": "piece",
+    "month": "month", "mo": "month", "year": "year", "yr": "year", "week": "week", "wk": "week", "day": "day",
+    "night": "night", "hour": "hour", "hr": "hour", "h": "hour", "minute": "minute", "min": "minute",
+    "second": "second", "sec": "second", "s": "second", "person": "person", "kg": "kilogram", "lb": "pound",
+    "gallon": "gallon", "gal": "gallon", "mile": "mile", "km": "kilometer", "ton": "ton", "barrel": "barrel",
+    "liter": "liter", "litre": "liter", "L": "liter", "unit": "unit", "user": "user", "piece": "piece",
     "kWh": "kilowatt hour", "share": "share", "acre": "acre", "sq": "square",
 }  # fmt: skip
 _PER_UNIT = re.compile(r"/(?P<unit>[A-Za-z]{1,8})(?![A-Za-z/])")
 _SLASH = re.compile(rf"{SPACE}?/{SPACE}?(?=\w)")
-_EITHER = frozenset(("he", "she", "his", "her", "him", "yes", "no", "s/he", "true", "false", "on", "off", "his/her"))
+_EITHER = frozenset(
+    ("either", "or", "he", "she", "his", "her", "him", "yes", "no", "s/he", "true", "false", "on", "off", "his/her")
+)
 _GREEK = {
-    "α": "alpha", "β": "beta", "γ": "gamma", "δ": "delta", "ε": "epsilon", "ζ": "zeta", "η": "eta", "θ": "theta", "κ": "kappa",
-    "λ": "lambda", "μ": "mu", "µ": "micro", "ν": "nu", "ξ": "xi", "π": "pi", "ρ": "rho", "σ": "sigma", "τ": "tau", "φ": "phi",
-    "χ": "chi", "ψ": "psi", "ω": "omega", "Δ": "delta", "Γ": "gamma", "Θ": "theta", "Λ": "lambda", "Π": "pi", "Σ": "sigma",
-    "Φ": "phi", "Ψ": "psi", "Ω": "omega",
+    "α": "alpha", "β": "beta", "γ": "gamma", "δ": "delta", "ε": "epsilon", "ζ": "zeta", "η": "eta", "θ": "theta",
+    "κ": "kappa", "λ": "lambda", "μ": "mu", "µ": "micro", "ν": "nu", "ξ": "xi", "π": "pi", "ρ": "rho", "σ": "sigma",
+    "τ": "tau", "φ": "phi", "χ": "chi", "ψ": "psi", "ω": "omega", "Δ": "delta", "Γ": "gamma", "Θ": "theta",
+    "Λ": "lambda", "Π": "pi", "Σ": "sigma", "Φ": "phi", "Ψ": "psi", "Ω": "omega",
 }  # fmt: skip
 _LONE_GREEK = re.compile("[" + "".join(_GREEK) + "](?![\u0370-\u03ff\u1f00-\u1fff])")
 _EMOTICON = re.compile(r"(?:[:;=8][-o']?[)(\]\[DPp|/\\](?![A-Za-z0-9/])|<3(?![0-9]))")
@@ -60,8 +72,11 @@ _EMOJI = re.compile(
     rf"(?:(?P=sign)[{_EMOJI_JOINERS}]{{0,4}}){{0,50}}"
 )
 _JOINERS = re.compile(f"[{_EMOJI_JOINERS}]+")
-_EMOJI_NAMES = {"❤": "red heart", "♥": "heart", "✔": "check mark", "✅": "check mark", "⭐": "star", "🙂": "slightly smiling face", "✨": "sparkles",
-                "👍": "thumbs up", "👎": "thumbs down", "🙏": "folded hands", "🤷": "shrug", "⚡": "lightning", "☕": "coffee", "➡": "", "⬅": "", "⬆": "", "⬇": ""}  # fmt: skip
+_EMOJI_NAMES = {
+    "❤": "red heart", "♥": "heart", "✔": "check mark", "✅": "check mark", "⭐": "star", "🙂": "slightly smiling face",
+    "✨": "sparkles", "👍": "thumbs up", "👎": "thumbs down", "🙏": "folded hands", "🤷": "shrug", "⚡": "lightning",
+    "☕": "coffee", "➡": "", "⬅": "", "⬆": "", "⬇": "",
+}  # fmt: skip
 _NAME_NOISE = re.compile(
     r"\b(?:sign|symbol|white|black|heavy|with variation selector|emoji modifier|negative squared|squared)\b ?"
 )
@@ -84,6 +99,8 @@ def _say_tag(match: re.Match[str]) -> list[Said]:
 def _say_sign(match: re.Match[str]) -> list[Said] | None:
     gap = "" if not after(match, 1).strip() or after(match, 1) in ".,!?;:)" else " "
     word = _WORDS[match.group()[0]]
+    if not before(match, 2).strip():
+        word = word.removeprefix("is ")
     return whole(match, word + gap, apart=True) if word else whole(match, "")
 
 
@@ -118,9 +135,7 @@ def _say_about(match: re.Match[str]) -> list[Said]:
 
 
 def _say_compare(match: re.Match[str]) -> list[Said]:
-    words = {"<": "is less than", ">": "is greater than", "<=": "is less than or equal to", ">=": "is greater than or equal to",
-             "!=": "is not equal to", "==": "equals"}  # fmt: skip
-    spoken = words[match.group("sign")]
+    spoken = _COMPARISONS[match.group("sign")]
     if not before(match, 2).strip():
         spoken = spoken.removeprefix("is ")
     return whole(match, spoken + ("" if after(match, 1) == " " else " "), apart=True)
@@ -168,6 +183,10 @@ def _say_per(match: re.Match[str]) -> list[Said] | None:
 def _say_slash(match: re.Match[str]) -> list[Said] | None:
     left = re.search(r"([A-Za-z']+)$", before(match))
     right = re.match(r"[A-Za-z']+", after(match, 20))
+    if match.group().strip() != match.group() and before(match, 1).isdigit() and right is None:
+        return whole(match, " divided by ")
+    if left and right and left.group(1).lower() == "either":
+        return whole(match, " ")
     if left and right and left.group(1).lower() in _EITHER and right.group().lower() in _EITHER:
         return whole(match, " or ")
     return whole(match, " slash ")

@@ -6,7 +6,7 @@ import re
 
 from unisono.text.normalized import Said
 from unisono.text.plain.numbers import cardinal, code, digits
-from unisono.text.plain.rules import DIGIT, END, LETTER, SPACE, Rule, before, part, whole
+from unisono.text.plain.rules import DIGIT, END, LETTER, SPACE, Rule, before, like, part, whole
 
 _HOST_PART = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 _COMMON_TLDS = (
@@ -24,13 +24,13 @@ _FILE = re.compile(
 _HANDLE = re.compile(r"@(?P<name>[A-Za-z_][A-Za-z0-9_]{0,60})")
 _HASHTAG = re.compile(r"#(?P<name>[^\W\d_]\w{0,80})")
 _TRAILING = ".,;:!?'\"’”)]}…*"
-_SPELLED = frozenset(
-    "www http https ftp html htm pdf txt csv tsv jpg png svg mp3 mp4 xml cpp js ts py md sh io ai tv uk".split()
-)
+_LETTERED = "www http https ftp html htm pdf txt csv tsv jpg png svg mp3 mp4 xml cpp js ts py md sh io ai tv uk"
+_SPELLED = frozenset(_LETTERED.split())
 _PATH_SIGNS = {
-    ".": "dot", "/": "slash", "-": "dash", "_": "underscore", "?": "question mark", "=": "equals", "&": "and", "#": "hash",
-    "%": "percent", ":": "colon", "~": "tilde", "+": "plus", "@": "at", ",": "comma", ";": "semicolon", "!": "exclamation mark",
-    "*": "star", "$": "dollar", "(": "", ")": "", "'": "", "[": "", "]": "", "|": "", "\\": "backslash", "^": "caret",
+    ".": "dot", "/": "slash", "-": "dash", "_": "underscore", "?": "question mark", "=": "equals", "&": "and",
+    "#": "hash", "%": "percent", ":": "colon", "~": "tilde", "+": "plus", "@": "at", ",": "comma", ";": "semicolon",
+    "!": "exclamation mark", "*": "star", "$": "dollar", "(": "", ")": "", "'": "", "[": "", "]": "", "|": "",
+    "\\": "backslash", "^": "caret",
 }  # fmt: skip
 _PATH_PART = re.compile(r"[^\W\d_]+|[0-9]+|.", re.DOTALL)
 _CAMEL = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|[0-9]+|[^\W_]")
@@ -128,7 +128,7 @@ def _say_version(match: re.Match[str]) -> list[Said] | None:
     if before(match, 1).isalnum():
         return None
     return [
-        Said("version ", match.start(), match.start("number")),
+        Said(like(match.group("v"), "version "), match.start(), match.start("number")),
         part(match, "number", _version_words(match.group("number"))),
     ]
 

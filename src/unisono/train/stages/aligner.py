@@ -11,7 +11,6 @@ import torch
 from torch.nn import functional
 
 from unisono.align.mel_ctc import remove_mean
-from unisono.families.tada.aligner import Aligner
 from unisono.train.corpus import Clip, Selection
 from unisono.train.stages.base import Context, Stage, clip_order, from_config, options_of, padded_waves, spoken_text
 
@@ -21,10 +20,11 @@ class AlignerTask:
 
     def __init__(self, context: Context, stage: Stage) -> None:
         self.context, self.stage = context, stage
+        self.critic = None
         selection = options_of(Selection, stage.data, f"data of {stage.folder_name}")
         config = {"frontend": "log_mel", "score": "log_softmax", "vocab_size": context.tokenizer.vocab_size}
         config["eos_token_id"] = context.tokenizer.eos_id
-        self.module = from_config(Aligner, config | stage.model).to(context.device)
+        self.module = from_config(context.part("aligner"), config | stage.model).to(context.device)
         self.ids = {}
         self.clips = self._aligned(selection.pick(context.corpus.clips))
         self.order = clip_order(context, stage, self.clips, [clip.frames for clip in self.clips])

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from unisono.errors import TrainingError
-from unisono.interface import Tokenizer
+from unisono.interface import Family, Tokenizer
 from unisono.train.corpus import BucketedOrder, Clip, Corpus, Selection
 
 HOP = 480
@@ -54,7 +54,11 @@ class Context:
     folder: Path
     device: torch.device
     seed: int
-    family: str
+    family: Family
+
+    def part(self, name: str) -> Any:
+        """The family's checkpoint class of a part: "encoder", "decoder", "aligner", "" for the language model."""
+        return self.family.parts[name]
 
     def result(self, name: str) -> Path:
         """Folder or file of an earlier stage. Raises TrainingError when that stage has not run."""

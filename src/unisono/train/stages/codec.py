@@ -17,10 +17,9 @@ from torch import nn
 
 from unisono.audio import write_audio
 from unisono.audio.pitch import continuous_log_pitch
-from unisono.families.tada.decoder import Decoder
-from unisono.families.tada.encoder import Encoder
 from unisono.interface import Audio
 from unisono.train.corpus import Clip, Selection
+from unisono.train.critics import Adversary
 from unisono.train.losses import MultiResolutionSTFT, feature_loss
 from unisono.train.marks import Marks
 from unisono.train.stages.base import Context, Stage, clip_order, from_config, options_of, padded_waves
@@ -40,16 +39,25 @@ class CodecBatch(NamedTuple):
 
 
 class CodecTask:
-    """Encoder + decoder training (model: {encoder, decoder}; options: waveform, freeze_encoder, segment)."""
+    """Encoder + decoder training (model: {encoder, decoder}; options: see __init__)."""
 
     def __init__(self, context: Context, stage: Stage) -> None:
         self.context = context
-        self.options = {"waveform": False, "freeze_encoder": False, "segment": 50, "vocoder": "", "held_out_clips": 24}
+        self.options = {
+            "waveform": False,
+            "freeze_encoder": False,
+            "segment": 50,
+            "adversarial": {},
+            "vocoder": "",
+            "held_out_clips": 24,
+        }
         self.options |= stage.options
         encoder, decoder = self._modules(stage)
         self.module = nn.ModuleDict({"encoder": encoder, "decoder": decoder}).to(context.device)
         self._freeze()
         self.spectral = MultiResolutionSTFT().to(context.device)
+        self.adversary = Adversary.of(self.options["adversarial"], context.device)
+        self.critic = self.adversary.critics if self.adversary else None
         selection = options_of(Selection, stage.data, f"data of {stage.folder_name}")
         self.marks = Marks.load(context.result("marks.safetensors"))
         self.clips = self.marks.good(selection.pick(context.corpus.clips))
@@ -57,13 +65,13 @@ class CodecTask:
         held = options_of(Selection, stage.data | {"split": "heldout"}, "data")
         self.held_out = self.marks.good(held.pick(context.corpus.clips))[: int(self.options["held_out_clips"])]
 
-    def _modules(self, stage: Stage) -> tuple[Encoder, Decoder]:
+    def _modules(self, stage: Stage) -> tuple[nn.Module, nn.Module]:
+        names = ("encoder", "decoder")
         if stage.init:
             folder = self.context.result(stage.init)
-            encoder, decoder = Encoder.from_pretrained(folder / "encoder"), Decoder.from_pretrained(folder / "decoder")
+            encoder, decoder = (self.context.part(name).from_pretrained(folder / name) for name in names)
         else:
-            encoder = from_config(Encoder, stage.model.get("encoder", {}))
-            decoder = from_config(Decoder, stage.model.get("decoder", {}))
+            encoder, decoder = (from_config(self.context.part(name), stage.model.get(name, {})) for name in names)
         if self.options["vocoder"]:
             from unisono.files import load_tensors
 
@@ -117,15 +125,22 @@ class CodecTask:
         made, wanted = self.reconstruct(batch, noise=True), self.wanted(batch)
         loss, numbers = feature_loss(made, wanted, self._inside(batch))
         if self.options["waveform"]:
-            spectral = self._waveform_loss(batch, made)
+            sound, wave = self._segments(batch, made)
+            spectral = self.spectral(sound, wave)
             loss, numbers = loss + spectral, numbers | {"spectral": float(spectral.detach())}
+            if self.adversary:
+                loss, numbers = self.adversary.add(loss, numbers, sound, wave)
         return loss, numbers
+
+    def critic_loss(self) -> torch.Tensor:
+        """What the discriminators minimise on the last sounds made."""
+        return self.adversary.critic_loss()
 
     def _inside(self, batch: CodecBatch) -> torch.Tensor:
         index = torch.arange(batch.log_f0.shape[1], device=batch.frames.device)
         return (index[None] < 2 * batch.frames[:, None]).float()
 
-    def _waveform_loss(self, batch: CodecBatch, made: tuple[torch.Tensor, ...]) -> torch.Tensor:
+    def _segments(self, batch: CodecBatch, made: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, torch.Tensor]:
         """Vocode one random segment of each clip from decoded features (true pitch, so that harmonics line up)."""
         frames = 2 * min(int(self.options["segment"]), int(batch.frames.min()))
         hop = HOP // 2
@@ -140,7 +155,7 @@ class CodecTask:
         wave = torch.stack(waves)
         vocoder = self.module["decoder"].wav_decoder.vocoder
         sound = vocoder(torch.stack(mels), torch.stack(tones), torch.stack(gates), torch.randn_like(wave))
-        return self.spectral(sound, wave)
+        return sound, wave
 
     def validate(self) -> dict[str, float]:
         """Feature losses on held-out clips without latent noise; mel is in standardised units (× 2.5 = nats)."""

@@ -11,8 +11,6 @@ import torch
 from unisono.align.mel_ctc import remove_mean
 from unisono.align.search import search
 from unisono.errors import AlignmentError
-from unisono.families.tada.aligner import Aligner
-from unisono.families.tada.encoder import Encoder
 from unisono.train.corpus import Clip, Selection
 from unisono.train.marks import Marks
 from unisono.train.stages.base import Context, Stage, options_of, padded_waves, spoken_text
@@ -35,7 +33,9 @@ def extract_marks(context: Context, stage: Stage) -> None:
     """Align every clip with the aligner of the run and write `marks.safetensors`; what cannot be aligned gets none."""
     from tqdm import tqdm
 
-    aligner = Aligner.from_pretrained(context.result(stage.init or "aligner/final")).to(context.device).eval()
+    aligner = (
+        context.part("aligner").from_pretrained(context.result(stage.init or "aligner/final")).to(context.device).eval()
+    )
     found: dict[int, tuple[list[int], np.ndarray, float]] = {}
     for clips in tqdm(batches(context.corpus.clips), desc="marks", unit="batch", disable=None):
         waves, frames = padded_waves(context.corpus, clips)
@@ -70,7 +70,8 @@ def extract_vectors(context: Context, stage: Stage) -> None:
 
     from unisono.files import save_tensors
 
-    encoder = Encoder.from_pretrained(context.result(stage.init or "codec/final") / "encoder").to(context.device).eval()
+    encoder = context.part("encoder").from_pretrained(context.result(stage.init or "codec/final") / "encoder")
+    encoder.to(context.device).eval()
     marks = Marks.load(context.result("marks.safetensors"))
     vectors = torch.zeros(len(marks.ids), encoder.config.embed_dim, dtype=torch.float16)
     selection = options_of(Selection, stage.data, "data of vectors")

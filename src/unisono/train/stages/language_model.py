@@ -14,14 +14,11 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from unisono.families.tada.config import TadaConfig
-from unisono.families.tada.model import TadaForCausalLM
-from unisono.families.tada.training import Hiding, Layout, Passage, collate, hide_text, lay_out
 from unisono.files import load_tensors
 from unisono.lm.flow import flow_loss
 from unisono.train.corpus import Clip, Selection
 from unisono.train.marks import Marks
-from unisono.train.stages.base import Context, Stage, clip_order, options_of
+from unisono.train.stages.base import Context, Stage, clip_order, from_config, options_of
 
 
 @dataclass
@@ -54,9 +51,10 @@ class LanguageModelTask:
     """Training of `TadaForCausalLM` on the extracted marks and vectors of a corpus."""
 
     def __init__(self, context: Context, stage: Stage) -> None:
-        self.context = context
+        self.context, self.passages = context, context.family.passages
+        self.critic = None
         self.options = options_of(Options, stage.options, f"options of {stage.folder_name}")
-        self.hiding = options_of(Hiding, self.options.hiding, f"hiding of {stage.folder_name}")
+        self.hiding = options_of(self.passages.Hiding, self.options.hiding, f"hiding of {stage.folder_name}")
         self.marks = Marks.load(context.result("marks.safetensors"))
         self.vectors = load_tensors(context.result("vectors.safetensors"))[0]["vectors"].numpy()
         model = self._model(stage)
@@ -73,15 +71,15 @@ class LanguageModelTask:
         for clip in self.clips:
             self.by_speaker.setdefault(clip.speaker, []).append(clip)
 
-    def _model(self, stage: Stage) -> TadaForCausalLM:
+    def _model(self, stage: Stage) -> nn.Module:
         if stage.init:
-            return TadaForCausalLM.from_pretrained(self.context.result(stage.init))
+            return self.context.part("").from_pretrained(self.context.result(stage.init))
         tokenizer = self.context.tokenizer
         ids = {"vocab_size": tokenizer.vocab_size, "bos_token_id": tokenizer.bos_id, "eos_token_id": tokenizer.eos_id}
         # Vectors are standardised by what the encoder really gives, so that the flow starts at the right scale.
         flat = self.vectors[:: max(1, len(self.vectors) // 50000)].astype(np.float32)
         scale = {"acoustic_mean": 0.0, "acoustic_std": round(float(flat.std()), 4), "acoustic_dim": flat.shape[1]}
-        return TadaForCausalLM(TadaConfig(**(ids | scale | stage.model)))
+        return from_config(self.context.part(""), ids | scale | stage.model)
 
     def _fitting(self, clips: list[Clip]) -> list[Clip]:
         """Aligned clips without a gap beyond the model's longest duration."""
@@ -89,7 +87,7 @@ class LanguageModelTask:
         kept = self.marks.good(clips)
         return [c for c in kept if np.diff(self.marks.positions(c), prepend=1, append=c.frames).max() < longest]
 
-    def passage(self, clips: list[Clip], named: bool) -> Passage:
+    def passage(self, clips: list[Clip], named: bool) -> Any:
         """Utterances in a row as one passage."""
         config = self.module["model"].config
         ids, vectors, positions, frames = [], [], [], 0
@@ -100,12 +98,12 @@ class LanguageModelTask:
             frames += clip.frames
         scaled = (np.concatenate(vectors) - config.acoustic_mean) / config.acoustic_std
         system = clips[0].speaker if named else ""
-        return Passage(np.concatenate(ids), scaled, np.concatenate(positions), frames, system)
+        return self.passages.Passage(np.concatenate(ids), scaled, np.concatenate(positions), frames, system)
 
-    def layout(self, passage: Passage) -> Layout:
+    def layout(self, passage: Any) -> Any:
         """Tables of one passage."""
         config = self.module["model"].config
-        return lay_out(passage, self.context.tokenizer, config.shift_acoustic, config.num_time_classes)
+        return self.passages.lay_out(passage, self.context.tokenizer, config.shift_acoustic, config.num_time_classes)
 
     def batch(self, step: int) -> dict[str, torch.Tensor]:
         """Laid out, partly hidden sequences of a step, on the device."""
@@ -122,12 +120,12 @@ class LanguageModelTask:
                     break
                 clips.append(extra)
             layout = self.layout(self.passage(clips, rng.random() < self.options.speaker_in_system))
-            hide_text(layout, self.context.tokenizer.pad_id, self.hiding, rng)
+            self.passages.hide_text(layout, self.context.tokenizer.pad_id, self.hiding, rng)
             layouts.append(layout)
         return self._to_device(layouts)
 
-    def _to_device(self, layouts: list[Layout]) -> dict[str, torch.Tensor]:
-        tensors = collate(layouts, self.context.tokenizer.pad_id)
+    def _to_device(self, layouts: list[Any]) -> dict[str, torch.Tensor]:
+        tensors = self.passages.collate(layouts, self.context.tokenizer.pad_id)
         return {name: value.to(self.context.device) for name, value in tensors.items()}
 
     def loss(self, batch: dict[str, torch.Tensor]) -> tuple[torch.Tensor, dict[str, float]]:

@@ -14,10 +14,6 @@ from typing import Any
 import torch
 
 from unisono.errors import TrainingError
-from unisono.families.tada.aligner import Aligner
-from unisono.families.tada.decoder import Decoder
-from unisono.families.tada.encoder import Encoder
-from unisono.families.tada.model import TadaForCausalLM
 from unisono.files import Checkpoint, save_tensors, save_voice
 from unisono.files.checkpoint import config_values, tensors_to_save
 from unisono.files.tensors import load_tensors
@@ -25,8 +21,6 @@ from unisono.interface import AlignedTokens, Voice
 from unisono.train.corpus import Clip
 from unisono.train.marks import Marks
 from unisono.train.stages.base import Context, Stage, options_of, spoken_text
-
-FAMILY_PARTS = {"": TadaForCausalLM, "encoder": Encoder, "decoder": Decoder, "aligner": Aligner}
 
 
 @dataclass
@@ -74,7 +68,7 @@ def package(context: Context, stage: Stage) -> None:
     partial = target.with_name(f".{target.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir()
-    for part, kind in FAMILY_PARTS.items():
+    for part, kind in context.family.parts.items():
         source = context.result(({**DEFAULT_PARTS, **options.parts})[part])
         module = kind.from_pretrained(source)
         if part == "decoder" and options.vocoder:
@@ -83,7 +77,7 @@ def package(context: Context, stage: Stage) -> None:
             )
         write_part(module, partial / part, getattr(torch, options.dtype))
     shutil.copytree(context.tokenizer_folder, partial / "tokenizer")
-    card = {"family": context.family, "name": options.name, "sample_rate": 24000} | options.card
+    card = {"family": context.family.name, "name": options.name, "sample_rate": 24000} | options.card
     (partial / "unisono.json").write_text(json.dumps(card, indent=2) + "\n")
     (partial / "voices").mkdir()
     for choice in options.voices:
@@ -117,7 +111,7 @@ def make_voice(context: Context, choice: VoiceChoice, model: str) -> Voice:
         samples=clip.samples,
         sample_rate=24000,
         text=spoken_text(clip.text).strip(),
-        family=context.family,
+        family=context.family.name,
         model=model,
         vectors=vectors[marks.span(clip)].float(),
     )

@@ -16,6 +16,7 @@ from unisono.audio.pitch import continuous_log_pitch
 from unisono.codec.vocoder import SourceFilterVocoder
 from unisono.interface import Audio
 from unisono.train.corpus import Clip, Selection
+from unisono.train.critics import Adversary
 from unisono.train.losses import MultiResolutionSTFT
 from unisono.train.stages.base import Context, Stage, options_of
 
@@ -24,16 +25,21 @@ HOP = 240
 
 
 class VocoderTask:
-    """Multi-resolution spectral training of `SourceFilterVocoder` (options: segment_frames, batch_clips, jitter)."""
+    """Multi-resolution spectral training of `SourceFilterVocoder` (options: see __init__)."""
 
     def __init__(self, context: Context, stage: Stage) -> None:
-        self.context, self.options = context, {"segment_frames": 100, "batch_clips": 16, "jitter": 0.0} | stage.options
+        self.context, self.options = (
+            context,
+            {"segment_frames": 100, "batch_clips": 16, "jitter": 0.0, "adversarial": {}} | stage.options,
+        )
         self.module = SourceFilterVocoder(**stage.model).to(context.device)
         bands = stage.model.get("bands", 100)
         self.mel = LogMel(SAMPLE_RATE, bands=bands).to(context.device)
         reference = StackedMel(SAMPLE_RATE, bands)
         self.center, self.scale = reference.center, reference.scale
         self.spectral = MultiResolutionSTFT().to(context.device)
+        self.adversary = Adversary.of(self.options["adversarial"], context.device)
+        self.critic = self.adversary.critics if self.adversary else None
         selection = options_of(Selection, stage.data, f"data of {stage.folder_name}")
         self.clips = selection.pick(context.corpus.clips)
         weights = np.array([selection.weight(clip.speaker) * clip.samples for clip in self.clips])
@@ -83,7 +89,12 @@ class VocoderTask:
         """Multi-resolution spectral loss of copy synthesis."""
         wave, log_f0, voiced = batch
         made = self.synthesise(wave, log_f0, voiced, float(self.options["jitter"]))
-        return self.spectral(made, wave), {}
+        loss = self.spectral(made, wave)
+        return self.adversary.add(loss, {}, made, wave) if self.adversary else (loss, {})
+
+    def critic_loss(self) -> torch.Tensor:
+        """What the discriminators minimise on the last sounds made."""
+        return self.adversary.critic_loss()
 
     def validate(self) -> dict[str, float]:
         """Spectral loss and log-mel distance (nats) on held-out clips."""
