@@ -88,8 +88,7 @@ def test_special_tokens_are_never_made_from_text(tokenizer):
 
 @settings(max_examples=200, deadline=None)
 @given(SPELLABLE)
-def test_spelling_is_lossless_but_for_case_and_runs_of_spaces(text):
-    tokenizer = load_tokenizer()
+def test_spelling_is_lossless_but_for_case_and_runs_of_spaces(tokenizer, text):
     tokenized = tokenizer.tokenize(text)
     while "  " in text:
         text = text.replace("  ", " ")
@@ -99,8 +98,7 @@ def test_spelling_is_lossless_but_for_case_and_runs_of_spaces(text):
 
 @settings(max_examples=300, deadline=None)
 @given(st.text(max_size=40))
-def test_any_text_gives_ids_in_range_and_ordered_spans(text):
-    tokenizer = load_tokenizer()
+def test_any_text_gives_ids_in_range_and_ordered_spans(tokenizer, text):
     tokenized = tokenizer.tokenize(text)
     assert len(tokenized.ids) == len(tokenized.texts) == len(tokenized.spans)
     assert all(0 < index < tokenizer.vocab_size for index in tokenized.ids)

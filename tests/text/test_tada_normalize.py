@@ -10,7 +10,7 @@ CASES = [
     ("", ""),
     (" ", " "),
     ("a", "A"),
-    ("“Well” – ‘so’…", "Well, 'so'..."),
+    ("“Well” – ‘so’…", "Well, so'..."),
     ("one; two;three", "One. Two;three"),
     ("a: b (c) d", "A, b c d"),
     ("a--b---c", "A, b,, c"),

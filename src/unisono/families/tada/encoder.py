@@ -278,18 +278,9 @@ class Encoder(Checkpoint, nn.Module):
         texts = list(text) if text is not None else [""] * audio.shape[0]
         if token_positions is None or token_masks is None:
             texts, text_tokens, text_token_len = self._tokenize(text, text_tokens, text_token_len, audio.device)
-            token_positions, token_masks = self.aligner(
-                wave,
-                text_tokens=text_tokens,
-                audio_length=audio_length,
-                sample_rate=SAMPLE_RATE,
-                inference_window_size=window,
-                inference_window_stride=stride,
-            )
-        if text_tokens is None:
-            text_tokens = torch.zeros_like(token_positions)
-        if text_token_len is None:
-            text_token_len = (token_positions > 0).sum(-1)
+            token_positions, token_masks = self._align(wave, text_tokens, audio_length, window, stride)
+        text_tokens = torch.zeros_like(token_positions) if text_tokens is None else text_tokens
+        text_token_len = (token_positions > 0).sum(-1) if text_token_len is None else text_token_len
         per_second = self.config.num_frames_per_second
         spans = [None if seconds is None else int(seconds * per_second) for seconds in (window, stride)]
         encoded = self.frames(wave, token_masks, *spans)
@@ -313,6 +304,24 @@ class Encoder(Checkpoint, nn.Module):
         """Normalised vectors [B, T, D] at 1-based positions [B, T] (0 = padding, reads frame 0)."""
         index = (positions - 1).clamp_min(0)[..., None].expand(-1, -1, expanded.shape[-1])
         return (expanded.gather(1, index) - self.config.acoustic_mean) / self.config.acoustic_std
+
+    def _align(
+        self,
+        wave: torch.Tensor,
+        tokens: torch.Tensor,
+        lengths: torch.Tensor,
+        window: float | None,
+        stride: float | None,
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Positions [B, T] and masks [B, L] by the attached aligner; wave [B, N] and lengths [B] at 24 kHz."""
+        return self.aligner(
+            wave,
+            text_tokens=tokens,
+            audio_length=lengths,
+            sample_rate=SAMPLE_RATE,
+            inference_window_size=window,
+            inference_window_stride=stride,
+        )
 
     def _tokenize(
         self,
