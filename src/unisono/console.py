@@ -182,7 +182,7 @@ def word_lines(words: Sequence[Word]) -> Iterator[str]:
     """Start, end and text of each word; the middle of long lists is left out."""
     for index, word in enumerate(words):
         if len(words) > SHOWN_WORDS and index == SHOWN_WORDS // 2:
-            yield f"  ... {len(words) - SHOWN_WORDS + 1} more; --words writes all"
+            yield f"  ... {len(words) - SHOWN_WORDS + 1} more; a words file holds all"
         if len(words) <= SHOWN_WORDS or not SHOWN_WORDS // 2 <= index <= len(words) - SHOWN_WORDS // 2:
             yield f"{word.start:8.2f} {word.end:8.2f}  {word.text}"
 

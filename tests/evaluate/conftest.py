@@ -82,6 +82,38 @@ def parrot(data: Path) -> Parrot:
     return Parrot(data, {text: name for name, text, *_ in ROWS})
 
 
+class QuickEar:
+    """Understands the same words of every sound, at once."""
+
+    def __init__(self, language_model: Path | None = None) -> None:
+        pass
+
+    def knows(self, word: str) -> bool:
+        return True
+
+    def hear(self, audio: Audio) -> str:
+        return "hello there this is a test"
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A listener that takes no time, where what is heard is of no account."""
+    for module in ("evaluation", "measure"):
+        monkeypatch.setattr(f"unisono.evaluate.{module}.Ear", QuickEar)
+
+
+@pytest.fixture(scope="module")
+def evaluated(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], Path, Parrot]:
+    """A report on the parrot by the true listeners, the folder it lies in, and the parrot."""
+    from unisono.evaluate import evaluate
+
+    place = tmp_path_factory.mktemp("evaluated")
+    (place / "sources").mkdir()
+    clips = write_folder(place / "sources" / "clips")
+    parrot = Parrot(clips, {text: name for name, text, *_ in ROWS})
+    return evaluate(parrot, str(clips), str(place / "report"), seed=3, steps=4), place / "report", parrot
+
+
 def fail_on(word: str) -> Callable[[str, np.ndarray], np.ndarray]:
     """A change that fails on texts with a word."""
 

@@ -18,9 +18,8 @@ CASES = [
     for line in (Path(__file__).parent / "plain_cases.tsv").read_text(encoding="utf-8").splitlines()
     if not line.startswith("# ")
 ]
-PIECES = "1 23 4.5 , . - – / $ £ % : ' \" # + x × = St. Dr. IV May a.m. U.S. km ° ½ 😀 ٣ www. a@b [pause:1s] \n é 東 ² K".split(
-    " "
-)
+_SIGNS = "1 23 4.5 , . - – / $ £ % : ' # + x × = St. Dr. IV May a.m. U.S. km ° ½ 😀 ٣ www. a@b é 東 ² K"
+PIECES = [*_SIGNS.split(), '"', " ", " ", "\n", "[pause:1s]"]
 TEXTS = st.one_of(st.text(max_size=40), st.lists(st.sampled_from(PIECES), max_size=14).map("".join))
 
 

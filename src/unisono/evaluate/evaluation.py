@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from unisono import hub, speak
 from unisono.errors import InputError
@@ -26,7 +26,6 @@ from unisono.interface import SpeechModel, Voice
 
 REFERENCES = 24  # recordings of a speaker that voices are compared with, at most
 VERSIONS = ("unisono", "torch", "numpy", "jiwer", "pocketsphinx")
-T = TypeVar("T")
 
 
 def evaluate(
@@ -95,7 +94,7 @@ def _check_counts(seed: int, workers: int) -> None:
             raise InputError(f"the {name} is {value!r}, wanted is a whole number from {least}")
 
 
-def _listed(given: str | Path | Sequence[T]) -> list[Any]:
+def _listed(given: str | Path | Sequence[Any]) -> list[Any]:
     """One or several as a list; "" is none."""
     return ([given] if str(given) else []) if isinstance(given, str | Path) else list(given)
 
@@ -190,7 +189,7 @@ def _machine(model: SpeechModel) -> dict[str, Any]:
     """Where the speed was measured."""
     import torch
 
-    device = str(getattr(model, "device", getattr(getattr(model, "model", None), "device", "unknown")))
+    device = str(getattr(model, "device", getattr(getattr(model, "model", None), "device", "unknown device")))
     return {
         "device": device,
         "threads": torch.get_num_threads(),

@@ -100,7 +100,7 @@ def _cards(report: Report) -> str:
     speed = (
         f'<div class="card"><span>speed</span><b>{show(report["times_real_time"], "{:.1f}")} ×</b>'
         f'<span class="sub">real time; RTF {show(report["rtf"], "{:.3f}")}</span>'
-        f'<span class="sub">{escape(report["machine"]["device"])}, {report["machine"]["threads"]} threads</span></div>'
+        f'<span class="sub">{escape(report["machine"]["device"])}, threads: {report["machine"]["threads"]}</span></div>'
     )
     return f'<div class="cards">{"".join(cards)}{speed}</div>{_tail(report)}'
 
@@ -198,15 +198,14 @@ def _sound(report: Report, item: Mapping[str, Any], name: str) -> str:
         )
     else:
         picture = f'<div class="picture none">{escape(sound.get("error") or "no sound")}</div>'
-    figures = [f"{sound['seconds']:.2f} s"]
-    figures += [f"spectrum {sound['spectrum_db']:.1f} dB"] if sound.get("spectrum_db") is not None else []
-    figures += [f"cepstra {sound['cepstral_db']:.1f} dB"] if sound.get("cepstral_db") is not None else []
+    forms = (("spectrum_db", "spectrum {:.1f} dB"), ("cepstral_db", "cepstra {:.1f} dB"), ("mel_db", "mel {:.1f} dB"))
+    figures = [form.format(sound[key]) for key, form in forms if sound.get(key) is not None]
     if sound.get("speaker_similarity") is not None:
         figures.append(f"speaker {sound['speaker_similarity']:.2f}")
     origin = f"{item['speaker']}, {item['file']}" if name == "recordings" else ""
     return (
-        f'<figure title="{escape(origin)}"><figcaption><b>{name}</b> · {" · ".join(figures)}</figcaption>{picture}'
-        f"{_heard(item['text'], sound)}</figure>"
+        f'<figure title="{escape(origin)}"><figcaption><b>{name}</b> · {sound["seconds"]:.2f} s</figcaption>{picture}'
+        f"{_heard(item['text'], sound)}<small class='soft'>{' · '.join(figures)}</small></figure>"
     )
 
 
@@ -221,7 +220,7 @@ def _heard(text: str, sound: Mapping[str, Any]) -> str:
     general = escape(sound["heard_general"]) or "nothing"
     return (
         f'<div class="heard">heard: {" ".join(pieces)} <span class="soft">({sound["wer"]:.0%})</span></div>'
-        f'<small class="soft">general listener: {general} ({sound["wer_general"]:.0%})</small>'
+        f'<small class="soft">general listener: {general} ({sound["wer_general"]:.0%})</small><br>'
     )
 
 

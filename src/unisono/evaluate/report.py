@@ -23,6 +23,7 @@ from unisono.evaluate.summary import (
     item_figures,
     mean,
     measures_of_nothing,
+    median,
     sound_summary,
     total_spectrum,
     words_summary,
@@ -131,6 +132,9 @@ def _task(rows: Sequence[Row], task: str, own: dict[str, Any], seed: int) -> dic
         "seconds": seconds,
         "compute_seconds": compute,
         "rtf": compute / seconds if seconds else None,
+        "rtf_median": median(
+            r.made[task].compute_seconds / m.seconds for r, m in zip(rows, measures, strict=True) if m.seconds
+        ),
         "times_real_time": seconds / compute if compute else None,
         **failure_summary([row.failures(task) for row in rows]),
         "failures": _failure_list(rows, task),

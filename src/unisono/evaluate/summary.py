@@ -32,6 +32,12 @@ def mean(values: Iterable[float | None]) -> float | None:
     return float(np.mean(there)) if there else None
 
 
+def median(values: Iterable[float]) -> float | None:
+    """Median; None without any value."""
+    there = list(values)
+    return float(np.median(there)) if there else None
+
+
 def total_spectrum(measures: Iterable[Measures]) -> Spectrum | None:
     """Long-term spectrum of several sounds; None without any."""
     there = [each.spectrum for each in measures if each.spectrum is not None]
@@ -65,7 +71,7 @@ def words_summary(measures: Sequence[Measures]) -> dict[str, Any]:
         "cer": rate(each.characters for each in domain),
         "wer_general": rate(each.words for each in general),
         "cer_general": rate(each.characters for each in general),
-        "wer_median": float(np.median(rates)) if len(rates) else None,
+        "wer_median": median(rates),
         "wer_p95": float(np.percentile(rates, 95)) if len(rates) else None,
         "wer_worst": float(rates.max()) if len(rates) else None,
         "wer_over_half": int((rates > HALF).sum()),

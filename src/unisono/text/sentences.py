@@ -98,10 +98,12 @@ def _goes_on(text: str, match: re.Match[str]) -> bool:
     if not rest:
         return False
     marks = match.group()
-    if rest[0].islower():  # "etc. and", "wait... what", '"Really?" she asked'; but "what? no"
-        return marks[0] in ".…" or marks[-1] not in "!?"
-    if not marks.startswith(".") or marks.startswith(".."):
+    if rest[0].islower() and marks[-1] not in ".!?…":
+        return True  # '"Really?" she asked', but "what? no"
+    if marks[0] in "!?":
         return False
+    if marks.startswith(("..", "…")):
+        return rest[0].islower()  # "wait... what"
     before = text[max(0, match.start() - 42) : match.start()]
     word = _LAST_WORD.search(before)
     if word is None:

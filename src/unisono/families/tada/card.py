@@ -18,6 +18,7 @@ NAMES: Mapping[str, tuple[str, float, float]] = {
     "guidance": ("acoustic_cfg_scale", 0, 10),
     "duration_guidance": ("duration_cfg_scale", 0, 10),
     "temperature": ("noise_temperature", 0, 2),
+    "duration_temperature": ("duration_noise_temperature", 0, 2),
     "speed": ("speed_up_factor", 0.25, 4),
     "candidates": ("num_acoustic_candidates", 1, 100),
 }

@@ -24,6 +24,8 @@ def solve(model: TadaForCausalLM, plan: Plan, state: State, seen: Stepped) -> St
     candidates = options.num_acoustic_candidates
     raw = state.draws.noise(config.acoustic_dim, 2 * config.duration_bits, candidates)
     noise = raw.to(seen.hidden) * options.noise_temperature  # cast, then scaled (spec section 11)
+    if options.duration_noise_temperature is not None:
+        noise[:, config.acoustic_dim :] = raw[:, config.acoustic_dim :].to(noise) * options.duration_noise_temperature
     positive = repeat_rows(seen.hidden[0], candidates)
     negative = repeat_rows(_negative_hidden(plan, state, seen), candidates) if plan.flow.guided else None
     condition = model.condition(positive)

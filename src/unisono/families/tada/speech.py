@@ -17,12 +17,12 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from unisono.errors import CheckpointError, InputError
+from unisono.errors import CheckpointError, GenerationError, InputError
 from unisono.families.checks import check_maker, check_sound, check_text
 from unisono.families.joining import FRAMES_PER_SECOND, cut, join, shift, speech_of
 from unisono.families.spelling import Spelled, spell
 from unisono.families.tada.aligner import Aligner, AlignerOutput
-from unisono.families.tada.card import Card, make_options, read_card
+from unisono.families.tada.card import CARD, Card, make_options, read_card
 from unisono.families.tada.decoder import Decoder
 from unisono.families.tada.encoder import Encoder
 from unisono.families.tada.model import TadaForCausalLM
@@ -197,12 +197,22 @@ class TadaSpeech:
         if self.card.max_gap:
             before = torch.cat([before[:1], before[1:].clamp(max=self.card.max_gap)])
         end = before[-1:]
+        self._check_drawn(int(before.clamp(min=1).sum() + end))
         rendered = render(self.model.decoder, vectors, torch.cat([before, end]) if self.card.end_vector else before)
         positions = rendered.positions[1 : len(spelled.ids) + 1].tolist()
         # Never less than a frame, so that the last mark lies inside; what the renderer adds behind the end is cut.
         frames = positions[-1] + max(int(end), 1)
         audio = Audio(_fit(rendered.audio, frames * self.hop), self.sample_rate)
         return speech_of(spelled, positions, audio, self.card.word_lead)
+
+    def _check_drawn(self, frames: int) -> None:
+        """Raise GenerationError for a sentence that came out longer than the decoder takes."""
+        most = self.model.decoder.config.max_frames
+        if frames > most:
+            raise GenerationError(
+                f"one sentence came out {frames / FRAMES_PER_SECOND:.0f} seconds long, the decoder takes "
+                f"{most / FRAMES_PER_SECOND:.0f}: split it, or set max_gap in the model's {CARD}"
+            )
 
     def _steps(self, spelled: Sequence[Spelled], options: InferenceOptions) -> int:
         """Single steps that the sentences will take."""
