@@ -1,4 +1,4 @@
-"""Named errors. Each message says what we got, what we wanted and what to do; the command line prints it and exits 2."""
+"""Named errors. A message says what we got, what we wanted and what to do; the command line prints it and exits 2."""
 
 
 class UnisonoError(Exception):
