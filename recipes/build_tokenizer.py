@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import argparse
 import json
+from importlib.metadata import files
 from pathlib import Path
 
 from unisono.text.lexicon import build_lexicon
 
 SOURCE = (
-    "cmudict-en-us.dict of the pocketsphinx package; Copyright (C) 1993-2015 Carnegie Mellon University, BSD-2-Clause"
+    "cmudict-en-us.dict of the pocketsphinx package, Copyright (c) 1999-2016 Carnegie Mellon University, BSD-2-Clause, "
+    "see LICENSE.txt"
 )
 
 
@@ -28,6 +30,9 @@ def main() -> None:
         import pocketsphinx
 
         dictionary, source = Path(pocketsphinx.get_model_path()) / "en-us" / "cmudict-en-us.dict", SOURCE
+        licences = [path for path in files("pocketsphinx") or [] if path.name == "LICENSE"]
+        options.output.mkdir(parents=True, exist_ok=True)
+        (options.output / "LICENSE.txt").write_text(licences[0].read_text(encoding="utf-8"), encoding="utf-8")
     print(json.dumps(build_lexicon(dictionary, options.output, options.least, source), indent=1))
 
 

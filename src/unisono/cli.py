@@ -28,6 +28,9 @@ DeviceOption = Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1 or mps
 DtypeOption = Annotated[
     str | None, typer.Option(help="float32, bfloat16 or float16; default is float32 on a CPU, else bfloat16.")
 ]
+QuantizeOption = Annotated[
+    str | None, typer.Option(help="int8 or none: packed weights on a CPU; default is what the model's card says.")
+]
 PlotOption = Annotated[
     str | None, typer.Option(help="Picture of waveform, spectrum, marks and words (.png .svg .pdf).")
 ]
@@ -70,6 +73,7 @@ def say(
     temperature: Annotated[float | None, typer.Option(help="Scale of the noise sound starts from, 0 to 2.")] = None,
     device: DeviceOption = None,
     dtype: DtypeOption = None,
+    quantize: QuantizeOption = None,
 ) -> None:
     """Speak a text."""
     from unisono import align, speak
@@ -78,7 +82,7 @@ def say(
         (output, console.check_sound_path), (words, align.check_words_path), (plot, console.check_picture_path)
     )
     spoken_text = console.given_text(text, SENTENCE)
-    tts, folder = _load(model, device, dtype)
+    tts, folder = _load(model, device, dtype, quantize)
     chosen = speak.find_voice(tts, folder, voice, voice_text)
     options = _given(speed=speed, steps=steps, guidance=guidance, temperature=temperature)
     with console.progress_bar("token") as progress:
@@ -253,13 +257,13 @@ def voice_show(
     console.print_table(console.voice_rows(voice))
 
 
-def _load(model: str | None, device: str | None, dtype: str | None) -> tuple[Any, Path]:
+def _load(model: str | None, device: str | None, dtype: str | None, quantize: str | None = None) -> tuple[Any, Path]:
     """The model and the folder it was loaded from."""
     from unisono import hub
 
     folder = hub.model_folder(model)
     hub.limit_threads(folder)
-    return hub.load(folder, device=device, dtype=dtype), folder
+    return hub.load(folder, device=device, dtype=dtype, **_given(quantize=quantize)), folder
 
 
 def _given(**options: Any) -> dict[str, Any]:

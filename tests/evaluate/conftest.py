@@ -98,20 +98,27 @@ class QuickEar:
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """A listener that takes no time, where what is heard is of no account."""
+    _make_quick(monkeypatch)
+
+
+def _make_quick(patch: pytest.MonkeyPatch) -> None:
     for module in ("evaluation", "measure"):
-        monkeypatch.setattr(f"unisono.evaluate.{module}.Ear", QuickEar)
+        patch.setattr(f"unisono.evaluate.{module}.Ear", QuickEar)
 
 
 @pytest.fixture(scope="module")
 def evaluated(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], Path, Parrot]:
-    """A report on the parrot by the true listeners, the folder it lies in, and the parrot."""
+    """A report on the parrot by the quick listener, the folder it lies in, and the parrot."""
     from unisono.evaluate import evaluate
 
     place = tmp_path_factory.mktemp("evaluated")
     (place / "sources").mkdir()
     clips = write_folder(place / "sources" / "clips")
     parrot = Parrot(clips, {text: name for name, text, *_ in ROWS})
-    return evaluate(parrot, str(clips), str(place / "report"), seed=3, steps=4), place / "report", parrot
+    with pytest.MonkeyPatch.context() as patch:
+        _make_quick(patch)
+        report = evaluate(parrot, str(clips), str(place / "report"), seed=3, steps=4)
+    return report, place / "report", parrot
 
 
 def fail_on(word: str) -> Callable[[str, np.ndarray], np.ndarray]:

@@ -117,12 +117,17 @@ def test_loading_and_a_first_sentence_are_quick():
 def test_damaged_folders_are_named(tmp_path):
     with pytest.raises(CheckpointError, match=r"no tokenizer\.json"):
         load_tokenizer(tmp_path)
-    for name in ("tokenizer.json", "lexicon.txt.gz", "backoff.txt.gz"):
+    for name in ("tokenizer.json", "lexicon.txt.gz", "ngrams.txt.gz"):
         shutil.copy(BUILTIN / name, tmp_path / name)
     assert load_tokenizer(tmp_path).encode("Hi") == load_tokenizer().encode("Hi")
     (tmp_path / "lexicon.txt.gz").write_bytes((BUILTIN / "lexicon.txt.gz").read_bytes()[:1000])
     with pytest.raises(CheckpointError, match=r"lexicon\.txt\.gz is missing or damaged"):
         load_tokenizer(tmp_path).encode("Hi")
+    shutil.copy(BUILTIN / "lexicon.txt.gz", tmp_path / "lexicon.txt.gz")
+    (tmp_path / "ngrams.txt.gz").unlink()
+    assert load_tokenizer(tmp_path).encode("Hi") == load_tokenizer().encode("Hi")
+    with pytest.raises(CheckpointError, match=r"ngrams\.txt\.gz is missing"):
+        load_tokenizer(tmp_path).encode("Blorpity")
     (tmp_path / "tokenizer.json").write_text('{"type": "letters", "version": 99}')
     with pytest.raises(CheckpointError, match="version 1"):
         load_tokenizer(tmp_path)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from unisono.errors import DataError
-from unisono.text import LetterSoundTokenizer, backoff
+from unisono.text import LetterSoundTokenizer, ngrams
 from unisono.text.graphones import best_labels, chunk_code, chunk_name, expected_counts, group_by_shape, initial_table
 from unisono.text.lexicon import align_dictionary, build_lexicon, distance, fold, read_dictionary, to_codes, to_labels
 from unisono.text.phonemes import LETTER_NAMES, LETTERS, sounds
@@ -97,14 +97,32 @@ def test_what_cannot_be_spelled_is_absent():
     assert set(best_labels(groups, initial_table())) == {1}
 
 
-def test_contexts_learn_the_words_they_were_trained_on():
-    entries = [("cat", "AAA"), ("city", "BAAA"), ("cent", "BBAA"), ("cot", "AAA")]
-    table = backoff.train(entries)
-    assert [backoff.predict(table, word) for word, _ in entries] == [codes for _, codes in entries]
-    assert backoff.predict(table, "cet")[0] == "B"
-    assert table["c"] == "A" and not any(key == "co" for key in table)  # pruned: "c" alone says the same
+def test_ngrams_learn_the_words_they_were_trained_on():
+    entries = [("cat", "AAA"), ("city", "BAAA"), ("cent", "BBAA"), ("cot", "AAA")] * 5
+    model = ngrams.NGrams(
+        ngrams.train(entries), {"a": "x", "c": "xy", "e": "xy", "i": "x", "n": "x", "o": "x", "t": "x", "y": "x"}
+    )
+    assert [model.predict(word) for word, _ in entries] == [codes for _, codes in entries]
+    assert model.predict("cen") == "BBA"
     with pytest.raises(KeyError):
-        backoff.predict(table, "q")
+        model.predict("q")
+
+
+def test_probabilities_of_all_units_add_up_to_one():
+    counts = {"": {"aA": 3, "bA": 1}, "aA": {"bA": 2}}
+    floor = 1 - 398 / 400  # two of four hundred units have counts here, the others keep their share
+    total = sum(ngrams.probability(counts, "aA", unit) for unit in ("aA", "bA"))
+    others = 398 * ngrams.probability(counts, "aA", "zZ")
+    assert total + others == pytest.approx(1)
+    assert floor < total < 1
+
+
+def test_counts_are_packed_within_a_few_percent():
+    units = {"aA": 1, "bB": 17, "c_": 123456}
+    unpacked = ngrams.unpack(ngrams.pack(units))
+    assert list(unpacked) == ["c_", "bB", "aA"]
+    assert all(unpacked[unit] == pytest.approx(count, rel=0.08) for unit, count in units.items())
+    assert ngrams.pack(units).isascii()
 
 
 def test_the_built_folder_is_a_tokenizer_and_building_is_deterministic(dictionary, tmp_path):

@@ -6,6 +6,9 @@
 from __future__ import annotations
 
 import multiprocessing
+import multiprocessing.connection
+import os
+import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
@@ -158,7 +161,16 @@ _benches: list[Bench] = []  # the one of a worker process
 
 
 def _open_bench(domain_model: Path) -> None:
+    threading.Thread(target=_leave_with_parent, daemon=True).start()
     _benches.append(Bench(domain_model))
+
+
+def _leave_with_parent() -> None:
+    """End this worker when the process that started it is gone: a killed one cannot say goodbye."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        multiprocessing.connection.wait([parent.sentinel])
+        os._exit(1)
 
 
 def _measure(job: Job) -> Result:

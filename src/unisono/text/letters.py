@@ -16,7 +16,7 @@ from unisono.text.pronounce import Pronouncer
 from unisono.text.special import SpecialIds, read_record
 
 VERSION = 1
-LEXICON_FILE, BACKOFF_FILE = "lexicon.txt.gz", "backoff.txt.gz"
+LEXICON_FILE, NGRAMS_FILE = "lexicon.txt.gz", "ngrams.txt.gz"
 PUNCTUATION = " .,?!;:'-\"()"
 # Abbreviations that are also words: spelled when in capitals inside a text that is not all capitals.
 SPELLED = frozenset(("US", "UN", "AI", "ID", "PR", "HR", "TV", "PM", "AM", "EU", "UK", "DNA", "AC", "DC", "ICU"))
@@ -36,12 +36,12 @@ class LetterSoundTokenizer(SpecialIds):
 
     def __init__(self, folder: str | Path):
         folder = Path(folder)
-        record = read_record(folder, "letters", VERSION, ("vocabulary", "labels", "lexicon", "backoff"))
+        record = read_record(folder, "letters", VERSION, ("vocabulary", "labels", "lexicon", "ngrams"))
         self.vocabulary: list[str] = record["vocabulary"]
         self._ids = {name: index for index, name in enumerate(self.vocabulary)}
         super().__init__(self._ids)
         labels: dict[str, list[str]] = record["labels"]
-        self._pronouncer = Pronouncer.load(labels, folder / record["lexicon"], folder / record["backoff"])
+        self._pronouncer = Pronouncer.load(labels, folder / record["lexicon"], folder / record["ngrams"])
         self._pair_ids = {
             (letter, chr(ord("A") + rank)): self._ids[f"{letter}/{label}"]
             for letter, of_letter in labels.items()

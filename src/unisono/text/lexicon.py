@@ -14,9 +14,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from unisono.errors import DataError
-from unisono.text import backoff
+from unisono.text import ngrams
 from unisono.text.graphones import best_labels, group_by_shape, restrict, train_table
-from unisono.text.letters import BACKOFF_FILE, LEXICON_FILE, PUNCTUATION, VERSION
+from unisono.text.letters import LEXICON_FILE, NGRAMS_FILE, PUNCTUATION, VERSION
 from unisono.text.phonemes import LETTER_NAMES, LETTERS, SILENT, VOWELS, sounds
 from unisono.text.pronounce import Pronouncer
 from unisono.text.special import TOKENIZER_FILE, vocabulary_of
@@ -122,19 +122,20 @@ def vocabulary(kept: Labels) -> list[str]:
 def held_out_accuracy(words: Mapping[str, str], kept: Labels, share: float = 0.05, seed: int = 0) -> dict[str, float]:
     """How unknown words fare: a random `share` of the dictionary, pronounced without knowing it.
 
-    "letter_accuracy" and "word_accuracy" are of the letter contexts alone; "with_endings" is of the whole pronouncer,
+    "letter_accuracy" and "word_accuracy" are of the n-grams alone; "with_endings" is of the whole pronouncer,
     which also knows endings on known stems.
     """
     entries = sorted(words.items())
     random.Random(seed).shuffle(entries)
     size = max(1, int(len(entries) * share))
     held, known = entries[:size], entries[size:]
-    table = backoff.train(known)
-    pronouncer = Pronouncer(kept, lambda: sorted(f"{word}\t{codes}" for word, codes in known), lambda: table)
+    rows = ngrams.train(known)
+    model = ngrams.NGrams(rows, kept)
+    pronouncer = Pronouncer(kept, lambda: sorted(f"{word}\t{codes}" for word, codes in known), lambda: rows)
     letters = right_letters = right_words = right_whole = 0
     for word, codes in held:
         wanted = sounds(to_labels(word, codes, kept))
-        guess = backoff.predict(table, word)
+        guess = model.predict(word)
         letters += len(word)
         right_letters += sum(a == b for a, b in zip(guess, codes, strict=True))
         right_words += sounds(to_labels(word, guess, kept)) == wanted
@@ -163,13 +164,13 @@ def build_lexicon(dictionary: Path, folder: Path, least: int = 25, source: str =
     """
     kept, labels = align_dictionary(read_dictionary(dictionary), least)
     words = {word: to_codes(word, found, kept) for word, found in labels.items()}
-    table = backoff.train(sorted(words.items()))
+    rows = ngrams.train(sorted(words.items()))
     names = vocabulary(kept)
     folder.mkdir(parents=True, exist_ok=True)
     write_lines(folder / LEXICON_FILE, words.items())
-    write_lines(folder / BACKOFF_FILE, table.items())
-    record = dict(type="letters", version=VERSION, source=source, lexicon=LEXICON_FILE, backoff=BACKOFF_FILE)
+    write_lines(folder / NGRAMS_FILE, rows.items())
+    record = dict(type="letters", version=VERSION, source=source, lexicon=LEXICON_FILE, ngrams=NGRAMS_FILE)
     record |= dict(labels=kept, vocabulary=names)
     (folder / TOKENIZER_FILE).write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
-    figures = dict(entries=len(words), vocab_size=len(names), backoff_rows=len(table))
+    figures = dict(entries=len(words), vocab_size=len(names), ngram_rows=len(rows))
     return figures | held_out_accuracy(words, kept)

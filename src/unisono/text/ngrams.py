@@ -15,9 +15,11 @@ ORDER = 5
 BEGIN, END = "##", "$$"
 _WIDTH = 2  # characters a unit takes
 _BEAM = 10
+_CHOICES = 12  # sounds of one letter that are followed up; fewer costs accuracy
+_MOST_CACHED = 1 << 17
 _UNIT_FLOOR = 1 / 400  # probability of a unit before any count; there are about 170
-# Counts are stored as one character, their logarithm in steps of 1/8: 13 % off at most, half that as a rule.
-_STEPS, _FIRST = 8, 40
+# Counts are stored as one character, their logarithm in steps of 1/7: 7 % off at most.
+_STEPS, _FIRST = 7, 35
 _LEAST_GAIN = 1.0  # nats that a history must explain for each row it costs
 
 Counts = Mapping[str, Mapping[str, float]]
@@ -99,20 +101,33 @@ class NGrams:
         }
         self._choices[END[0]] = [END]
         self._unpacked: dict[str, tuple[dict[str, float], float] | None] = {}
+        self._ranked: dict[str, list[tuple[float, str]]] = {}
 
     def predict(self, word: str) -> str:
         """The codes of `word`, one per letter, by beam search. KeyError for a letter without labels."""
         beam = [(0.0, BEGIN * (ORDER - 1))]
         for letter in word + END[0]:
             grown = [
-                (score + math.log(self._probability(path[-_WIDTH * (ORDER - 1) :], unit)), path + unit)
+                (score + gain, path + unit)
                 for score, path in beam
-                for unit in self._choices[letter]
+                for gain, unit in self._best_units(path[-_WIDTH * (ORDER - 1) :], letter)
             ]
-            grown.sort(key=lambda item: (-item[0], item[1]))
+            grown.sort(key=_by_score)
             beam = grown[:_BEAM]
         units = beam[0][1][_WIDTH * (ORDER - 1) : -_WIDTH]
         return units[1::_WIDTH]
+
+    def _best_units(self, history: str, letter: str) -> list[tuple[float, str]]:
+        """Log probability and unit of the likeliest sounds of `letter` after a history, best first."""
+        key = history + letter
+        ranked = self._ranked.get(key)
+        if ranked is None:
+            if len(self._ranked) > _MOST_CACHED:
+                self._ranked.clear()
+            ranked = [(math.log(self._probability(history, unit)), unit) for unit in self._choices[letter]]
+            ranked.sort(key=_by_score)
+            ranked = self._ranked[key] = ranked[:_CHOICES]
+        return ranked
 
     def _probability(self, history: str, unit: str) -> float:
         """As `probability`, on unpacked rows that are kept with their sums."""
@@ -126,9 +141,14 @@ class NGrams:
 
     def _row(self, history: str) -> tuple[dict[str, float], float] | None:
         if history not in self._unpacked:
-            if len(self._unpacked) > 1 << 17:
+            if len(self._unpacked) > _MOST_CACHED:
                 self._unpacked.clear()
             packed = self._rows.get(history)
             units = unpack(packed) if packed is not None else None
             self._unpacked[history] = (units, sum(units.values())) if units is not None else None
         return self._unpacked[history]
+
+
+def _by_score(item: tuple[float, str]) -> tuple[float, str]:
+    """Sort key: the best score first, ties by name so that results never depend on order."""
+    return -item[0], item[1]

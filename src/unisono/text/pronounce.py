@@ -1,8 +1,8 @@
-"""A word's sounds: dictionary first, then a known stem with an ending, then letter contexts.
+"""A word's sounds: dictionary first, then a known stem with an ending, then n-grams.
 
 Works on codes, one character per letter (see `lexicon.py`). Files are read on first use: the dictionary stays one
-sorted list of lines that is searched by bisection, which loads in a twentieth of a second; the table is read when the
-first unknown word comes.
+sorted list of lines that is searched by bisection, which loads in a twentieth of a second; the n-grams are read when
+the first unknown word comes.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from functools import cached_property, partial
 from pathlib import Path
 
 from unisono.errors import CheckpointError
-from unisono.text import backoff
+from unisono.text.ngrams import NGrams
 from unisono.text.phonemes import LETTER_NAMES, SIBILANT, SILENT, VOICELESS, sounds
 
 _CLOSED = re.compile(r"(?<![aeiou])[aeiou][bcdgklmnprstvz]$")  # hop-ing is hope, hopp-ing is hop
@@ -44,22 +44,22 @@ class Pronouncer:
     Args:
         labels: for each letter its labels in the order of their codes.
         lines: gives the dictionary, sorted "word<tab>codes" lines; called when the first word comes.
-        table: gives letter context -> code, see `backoff`; called when the first unknown word comes.
+        rows: gives history -> packed counts, see `ngrams`; called when the first unknown word comes.
     """
 
     def __init__(
         self,
         labels: Mapping[str, Sequence[str]],
         lines: Callable[[], list[str]],
-        table: Callable[[], Mapping[str, str]],
+        rows: Callable[[], Mapping[str, str]],
     ):
-        self._labels, self._load_lines, self._load_table = labels, lines, table
+        self._labels, self._load_lines, self._load_rows = labels, lines, rows
         self._known: dict[str, str] = {}
 
     @classmethod
-    def load(cls, labels: Mapping[str, Sequence[str]], lexicon: Path, table: Path) -> Pronouncer:
+    def load(cls, labels: Mapping[str, Sequence[str]], lexicon: Path, rows: Path) -> Pronouncer:
         """From the files that `lexicon.build_lexicon` wrote."""
-        return cls(labels, partial(read_lines, lexicon), partial(read_table, table))
+        return cls(labels, partial(read_lines, lexicon), partial(read_table, rows))
 
     @cached_property
     def lines(self) -> list[str]:
@@ -67,9 +67,9 @@ class Pronouncer:
         return self._load_lines()
 
     @cached_property
-    def table(self) -> Mapping[str, str]:
-        """The letter contexts."""
-        return self._load_table()
+    def unknown(self) -> NGrams:
+        """What tells the sounds of words that nothing else tells."""
+        return NGrams(self._load_rows(), self._labels)
 
     def look_up(self, word: str) -> str | None:
         """The dictionary's codes of a lower-case word, or None."""
@@ -95,7 +95,7 @@ class Pronouncer:
     def _find(self, word: str) -> str:
         if len(word) > LONGEST_WORD:
             return self._find(word[:LONGEST_WORD]) + self._find(word[LONGEST_WORD:])
-        return self.look_up(word) or self._trimmed(word) or self._ending(word) or backoff.predict(self.table, word)
+        return self.look_up(word) or self._trimmed(word) or self._ending(word) or self.unknown.predict(word)
 
     def _trimmed(self, word: str) -> str | None:
         """A word between apostrophes that are quotation marks or mark a plural's possession."""

@@ -41,6 +41,7 @@ class Card:
         end_vector: the slot of the end token is rendered; else only its distance counts.
         word_lead: seconds from a word's start to its first mark.
         max_gap: longest distance between two marks in frames; 0 = whatever the model draws.
+        quantize: packing of the weights on a CPU when the user names none: "int8" or "none".
         options: generation options, under our names or the published ones.
     """
 
@@ -57,6 +58,7 @@ class Card:
     end_vector: bool = False
     word_lead: float = 0.0
     max_gap: int = 0
+    quantize: str = "none"
     options: Mapping[str, Any] = field(default_factory=dict)
 
 

@@ -57,7 +57,7 @@ class SourceFilterHead(nn.Module):
         super().__init__()
         self.bands = config.mel_bands
         width, blocks = config.hidden_dim, config.frame_blocks
-        self.blocks = nn.ModuleList(ConvNeXtBlock(width, 2 * width, 1 / blocks) for _ in range(blocks))
+        self.blocks = nn.ModuleList(ConvNeXtBlock(width, 2 * width, 0.1) for _ in range(blocks))
         self.to_features = nn.Linear(config.hidden_dim, 2 * (config.mel_bands + 2))
         self.vocoder = SourceFilterVocoder(
             config.mel_bands, config.vocoder_channels, config.vocoder_blocks, config.vocoder_inner

@@ -43,16 +43,22 @@ Progress = Callable[[int, int], None]
 
 
 def load(
-    folder: Path, *, device: str | None = None, dtype: str | None = None, tokenizer: str | Path | None = None
+    folder: Path,
+    *,
+    device: str | None = None,
+    dtype: str | None = None,
+    tokenizer: str | Path | None = None,
+    quantize: str | None = None,
 ) -> TadaSpeech:
     """Load a model folder: language model, decoder and tokenizer now, encoder and aligner when they are needed.
 
     Args:
         device: of all parts. dtype: of the language model; the codec stays in float32.
         tokenizer: folder of a tokenizer in place of the model's own.
+        quantize: "int8" (CPU, float32) or "none"; None = what the model's card says, where it can be done.
 
     Raises:
-        CheckpointError: anything that does not fit.
+        CheckpointError: anything that does not fit. InputError: a packing that cannot be done.
     """
     card = read_card(folder)
     codec = folder if (folder / "decoder").is_dir() else find_folder(CODEC)
@@ -69,6 +75,8 @@ def load(
             f"the decoder takes vectors of {decoder.config.embed_dim} numbers, the language model in {folder} makes "
             f"{model.config.acoustic_dim}: they belong to different models"
         )
+    packable = model.device.type == "cpu" and model.dtype == torch.float32
+    model.quantize(quantize or (card.quantize if packable else "none"))
     return TadaSpeech(model.attach(tokenizer=words, decoder=decoder), card, folder, codec)
 
 

@@ -9,7 +9,7 @@ Axes: B batch, N samples, L codec frames, M = 2L mel frames, T tokens, D vector 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -17,6 +17,7 @@ from torch import nn
 
 from unisono.audio import write_audio
 from unisono.audio.pitch import continuous_log_pitch
+from unisono.files import load_tensors, read_json
 from unisono.interface import Audio
 from unisono.train.corpus import Clip, Selection
 from unisono.train.critics import Adversary
@@ -69,15 +70,21 @@ class CodecTask:
         names = ("encoder", "decoder")
         if stage.init:
             folder = self.context.result(stage.init)
-            encoder, decoder = (self.context.part(name).from_pretrained(folder / name) for name in names)
+            encoder, decoder = (self._grown(folder / name, name, stage.model.get(name, {})) for name in names)
         else:
             encoder, decoder = (from_config(self.context.part(name), stage.model.get(name, {})) for name in names)
         if self.options["vocoder"]:
-            from unisono.files import load_tensors
-
             tensors, _ = load_tensors(self.context.result(self.options["vocoder"]) / "model.safetensors")
             decoder.wav_decoder.vocoder.load_state_dict(tensors)
         return encoder, decoder
+
+    def _grown(self, folder: Path, name: str, changes: dict[str, Any]) -> nn.Module:
+        """A part from its files; `changes` to its config may add blocks, named in `options.grow`, that no file has."""
+        module = from_config(self.context.part(name), read_json(folder / "config.json") | changes)
+        tensors, _ = load_tensors(folder / "model.safetensors")
+        grown = [key for key in module.state_dict() if key.startswith(tuple(self.options["grow"]))]
+        module.load_state_dict({key: module.state_dict()[key] for key in grown} | tensors)
+        return module
 
     def _freeze(self) -> None:
         # Without a waveform loss the vocoder gets no gradient; the encoder may be frozen by the recipe.
