@@ -47,27 +47,33 @@ def clean(text: str) -> str:
 
 
 class Ear:
-    """A listener with one language model. It forgets each sound before the next, so that the order is of no account."""
+    """A listener with one language model.
+
+    Every sound gets a decoder of its own (0.3 s to make): a used one carries its estimate of the noise over to the next
+    sound, even after `reinit_feat` and `set_cmn`, and what is heard would depend on the order.
+    """
 
     def __init__(self, language_model: str | Path | None = None) -> None:
         """`language_model`: an ARPA file; None = pocketsphinx's general English one."""
+        self._given = {} if language_model is None else {"lm": str(language_model)}
+        self._dictionary = self._decoder()
+
+    def _decoder(self) -> Any:
         from pocketsphinx import Decoder
 
-        given = {} if language_model is None else {"lm": str(language_model)}
-        self._decoder: Any = Decoder(samprate=RATE, loglevel="FATAL", **given)
-        self._unadapted = self._decoder.get_cmn(False)
+        return Decoder(samprate=RATE, loglevel="FATAL", **self._given)
 
     def knows(self, word: str) -> bool:
         """Whether the pronunciation of a word is known."""
-        return self._decoder.lookup_word(word) is not None
+        return self._dictionary.lookup_word(word) is not None
 
     def hear(self, audio: Audio) -> str:
         """The words of mono float samples [N] at any rate, in the form of `clean`; "" for none."""
-        self._decoder.set_cmn(self._unadapted)
-        self._decoder.start_utt()
-        self._decoder.process_raw(_pcm(audio), full_utt=True)
-        self._decoder.end_utt()
-        heard = self._decoder.hyp()
+        decoder = self._decoder()
+        decoder.start_utt()
+        decoder.process_raw(_pcm(audio), full_utt=True)
+        decoder.end_utt()
+        heard = decoder.hyp()
         return clean(heard.hypstr) if heard else ""
 
 
