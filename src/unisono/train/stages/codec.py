@@ -48,6 +48,7 @@ class CodecTask:
             "waveform": False,
             "freeze_encoder": False,
             "segment": 50,
+            "grow": [],
             "adversarial": {},
             "vocoder": "",
             "held_out_clips": 24,
