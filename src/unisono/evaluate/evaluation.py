@@ -15,7 +15,7 @@ from typing import Any
 from unisono import hub, speak
 from unisono.errors import InputError
 from unisono.evaluate.data import Dataset, Item, choose, read_data
-from unisono.evaluate.hearing import Ear, check_packages, write_domain_model
+from unisono.evaluate.hearing import check_packages, write_domain_model
 from unisono.evaluate.measure import RECORDING, Job, Result, measure_all
 from unisono.evaluate.output import PAGE, PICTURES, REPORT, check_report_folder, report_folder
 from unisono.evaluate.page import render_page
@@ -128,12 +128,12 @@ def _progress(total: int, what: str) -> Any:
 def _measure(jobs: Sequence[Job], dataset: Dataset, workers: int) -> tuple[list[Result], dict[str, Any]]:
     """All results, and how large the domain's language model is and where it comes from."""
     with tempfile.TemporaryDirectory() as scratch, _progress(len(jobs), "measuring") as bar:
-        path = Path(scratch) / "domain.lm"
-        size = write_domain_model(path, [*(job.item.text for job in jobs), *dataset.domain], Ear().knows)
+        domain = write_domain_model(Path(scratch), [*(job.item.text for job in jobs), *dataset.domain])
         results = []
-        for result in measure_all(jobs, path, workers):
+        for result in measure_all(jobs, domain, workers):
             results.append(result)
             bar.update()
+    size = {name: getattr(domain, name) for name in ("sentences", "words", "unknown_words")}
     return results, {**size, "sources": dataset.sources}
 
 

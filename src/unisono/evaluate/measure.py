@@ -19,7 +19,7 @@ import numpy as np
 from unisono.audio import read_audio
 from unisono.audio.files import SILENCE
 from unisono.evaluate.data import Item
-from unisono.evaluate.hearing import Ear, clean
+from unisono.evaluate.hearing import DomainModel, Ear, clean
 from unisono.evaluate.pictures import save_spectrogram
 from unisono.evaluate.sound import Distances, Profile, Spectrum, compare, profile
 from unisono.evaluate.speaker import voice_print
@@ -108,7 +108,7 @@ class Result:
 class Bench:
     """Two listeners, and whatever else measuring needs."""
 
-    def __init__(self, domain_model: Path) -> None:
+    def __init__(self, domain_model: DomainModel) -> None:
         self.domain, self.general = Ear(domain_model), Ear()
 
     def measure(self, job: Job) -> Result:
@@ -143,7 +143,7 @@ class Bench:
         return measures
 
 
-def measure_all(jobs: Sequence[Job], domain_model: Path, workers: int) -> Iterator[Result]:
+def measure_all(jobs: Sequence[Job], domain_model: DomainModel, workers: int) -> Iterator[Result]:
     """Results in the order of the jobs; with several `workers`, from as many processes."""
     if workers == 1:
         bench = Bench(domain_model)
@@ -160,7 +160,7 @@ def measure_all(jobs: Sequence[Job], domain_model: Path, workers: int) -> Iterat
 _benches: list[Bench] = []  # the one of a worker process
 
 
-def _open_bench(domain_model: Path) -> None:
+def _open_bench(domain_model: DomainModel) -> None:
     threading.Thread(target=_leave_with_parent, daemon=True).start()
     _benches.append(Bench(domain_model))
 
