@@ -28,6 +28,7 @@ from unisono.families.tada.speaker import AcousticSpkrVerf
 from unisono.interface import Tokenizer
 from unisono.lm.candidates import reference_embedding
 from unisono.lm.flow import FlowTable, flow_table
+from unisono.lm.fused_head import FusedHead
 from unisono.lm.head import FlowHead
 
 
@@ -55,7 +56,7 @@ class Plan:
     steps: int
     prefill: int
     options: InferenceOptions
-    head: FlowHead
+    head: FlowHead | FusedHead
     flow: FlowTable
     silence: torch.Tensor | None
     reference: torch.Tensor | None
