@@ -5,12 +5,16 @@ Axes: B batch, N samples, F bands or bins, M frames.
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import nn
 
 from unisono.audio.mel import stft
 
 FLOOR = 1e-4
+CEPSTRA = 20  # of the envelope that hearing follows
+SLOPE = 4  # mel frames between which its change is compared
 
 
 class MultiResolutionSTFT(nn.Module):
@@ -41,12 +45,23 @@ def masked_mean(values: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
     return (values * weights).sum() / weights.sum().clamp_min(1)
 
 
+def cepstra(mel: torch.Tensor, count: int = CEPSTRA) -> torch.Tensor:
+    """Log-mel [B, F, M] -> its first `count` cepstra [B, count, M] (orthonormal cosine transform over the bands)."""
+    bands = mel.shape[1]
+    place = (torch.arange(bands, device=mel.device) + 0.5) / bands
+    waves = torch.cos(math.pi * torch.arange(count, device=mel.device)[:, None] * place)
+    return torch.einsum("kf,bfm->bkm", (waves * math.sqrt(2 / bands)).to(mel), mel)
+
+
 def feature_loss(
     predicted: tuple[torch.Tensor, torch.Tensor, torch.Tensor],
     wanted: tuple[torch.Tensor, torch.Tensor, torch.Tensor],
     mask: torch.Tensor,
 ) -> tuple[torch.Tensor, dict[str, float]]:
-    """Log-mel L1 and its time difference, log-pitch L1 where voiced, voicing cross-entropy.
+    """Log-mel L1, cepstral L1 and that of its slope, log-pitch L1 where voiced, voicing cross-entropy.
+
+    Bands of noise cannot be foretold one by one, and their L1 only blurs; low cepstra average over them and keep what
+    is heard: the envelope.
 
     Args:
         predicted, wanted: (log-mel [B, F, M], log pitch [B, M], voicing logits or 0/1 [B, M]).
@@ -54,11 +69,15 @@ def feature_loss(
     """
     mel, log_f0, voicing = predicted
     mel_wanted, f0_wanted, voiced = wanted
-    level = masked_mean((mel - mel_wanted).abs(), mask[:, None])
-    slope = masked_mean((mel.diff(dim=-1) - mel_wanted.diff(dim=-1)).abs(), mask[:, None, 1:])
+    error = mel - mel_wanted
+    level = masked_mean(error.abs(), mask[:, None])
+    envelope = cepstra(error)
+    shape = masked_mean(envelope.abs(), mask[:, None])
+    change = envelope[..., SLOPE:] - envelope[..., :-SLOPE]
+    slope = masked_mean(change.abs(), mask[:, None, SLOPE:])
     tone = masked_mean((log_f0 - f0_wanted).abs(), mask * voiced)
     gate = nn.functional.binary_cross_entropy_with_logits(voicing, voiced, reduction="none")
     gate = masked_mean(gate, mask)
-    loss = level + 0.5 * slope + 2.0 * tone + 0.2 * gate
-    numbers = {"mel": float(level.detach()), "pitch": float(tone.detach()), "voicing": float(gate.detach())}
+    loss = level + 0.6 * shape + 0.4 * slope + 2.0 * tone + 0.2 * gate
+    numbers = {"mel": float(level.detach()), "cepstra": float(shape.detach()), "pitch": float(tone.detach()), "voicing": float(gate.detach())}
     return loss, numbers
