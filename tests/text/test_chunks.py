@@ -75,7 +75,7 @@ PIECES = [
 ]
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(st.lists(st.sampled_from(PIECES), max_size=25).map("".join), st.integers(12, 30))
 def test_only_white_space_is_lost_and_tags_stay_whole(text, budget):
     place = 0
@@ -88,7 +88,7 @@ def test_only_white_space_is_lost_and_tags_stay_whole(text, budget):
     assert not text[place:].strip()
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(st.lists(st.sampled_from(["One. ", "Two, three. ", "Four"]), max_size=12).map("".join), st.integers(12, 40))
 def test_whole_sentences_where_they_fit(text, budget):
     ends = {span.end for span in split_sentences(text)}
