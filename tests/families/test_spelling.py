@@ -91,7 +91,7 @@ def names(text):
         ("[say:nu jɔɹk|New York]", "n/N e/_ w/UW   y/Y o/AO r/R k/K"),
         ("[say:toʊkioʊ|東京]", "t/T o/OW h/_ k/K e/IY e/_ o/OW h/_"),
         ("[say:kæfeɪ|Café]", "c/K a/AE f/F e/EY"),
-        ("[say:sea|C] [say:5|V]", "s/S e/_ a/IY   f/F i/AY v/V e/_"),
+        ("[say:sea|C] [say:5|V]", "c/S-IY   f/F i/AY v/V e/_"),
         ("[say:knight|Knight]", "k/_ n/N i/AY g/_ h/_ t/T"),
     ],
 )

@@ -19,7 +19,24 @@ from unisono.text.plain.rules import DIGIT, LETTER, OTHER, Rule
 _FIRST = (dates.RULES, web.RULES, money.RULES, counts.PLURAL_RULES)
 _ENGLISH = (*_FIRST, *(m.RULES for m in (measures, abbreviations, roman, counts, symbols)))
 # Words that rules look at though no sign follows them, and numerals.
-_WORDS = (*dates.MONTH_NAMES, "Mr", "Mrs", "Ms", "Dr", "Prof", "St", "AD", "BC", "BCE", "CE", "[IVXLCDM]{1,8}")
+_WORDS = (
+    *dates.MONTH_NAMES,
+    *dates.WEEKDAYS,
+    "Mr",
+    "Mrs",
+    "Ms",
+    "Dr",
+    "Prof",
+    "St",
+    "AD",
+    "BC",
+    "BCE",
+    "CE",
+    "WWI{1,2}",
+    "Gen",
+    *dates.WEEKDAYS.values(),
+    "[IVXLCDM]{1,8}",
+)
 
 
 class Family(NamedTuple):
@@ -60,7 +77,7 @@ def rule_set(rules: Iterable[Rule], words: Iterable[str] = ()) -> RuleSet:
         # A word followed by a sign or digit, also by one after a space.
         r"(?<![^\W_])[^\W\d_](?=[^\W\d_]{0,30}(?:[.@:/&+#$0-9_-]|\W[0-9]))",
         rf"[{signs}]" if signs else r"(?!)",
-        r"[ \u00a0](?=[-–—*/])",
+        r"[ \u00a0](?=[-–—−*/])",
         r"[\u0370-\u03ff\u2300-\u23ff\u2600-\u27bf\u2b00-\u2bff\u3030\u303d\u3297\u3299\ufe0e\ufe0f\u200d\u20e3]",
         r"[\U0001f000-\U0001faff\U000e0020-\U000e007f]",
     ]
