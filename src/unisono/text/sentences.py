@@ -9,12 +9,14 @@ from __future__ import annotations
 import re
 
 from unisono.interface import Span
+from unisono.text.script import outside_tags, show
 
 _CLOSERS = "\"'”’»›)\\]}」』）】》"
 _HARD = "。！？｡．‼⁇⁈⁉"  # these end a sentence without a space after them
 _END = re.compile(
     rf"[{_HARD}][{_HARD}{_CLOSERS}]*"
-    rf"|[.!?…؟۔।॥]+[{_CLOSERS}]*(?=\s|$|[\u3040-\u30ff\u4e00-\u9fff])"
+    # The lookbehind keeps a long run of marks from being tried again at each of them.
+    rf"|(?<![.!?…؟۔।॥])[.!?…؟۔।॥]+[{_CLOSERS}]*(?=\s|$|[\u3040-\u30ff\u4e00-\u9fff])"
     r"|\n[ \t\r\f\v]*\n\s*"
 )
 _CLAUSE_END = re.compile(rf"[,;:،؛][{_CLOSERS}]*(?=\s)|[、，；：]|\s[–—-]{{1,2}}(?=\s)|[–—]|\)(?=\s)")
@@ -48,7 +50,17 @@ def begins_sentence(text: str) -> bool:
 
 
 def split_sentences(text: str) -> list[Span]:
-    """The sentences of `text` without the white space around them; a text of white space only has none."""
+    """The sentences of `text` without the white space around them; a text of white space only has none.
+
+    Control tags are kept whole: one between two sentences belongs to the second, but for [/rate], which belongs to the
+    first; a range of [rate:…] may span sentences (`Script.part` knows the rate in force).
+    """
+    script, tags = show(text)
+    return outside_tags(text, _sentences(script.text), script, tags) if tags else _sentences(text)
+
+
+def _sentences(text: str) -> list[Span]:
+    """The sentences of a text without tags."""
     spans: list[Span] = []
     start = 0
     for match in _END.finditer(text):
@@ -61,7 +73,16 @@ def split_sentences(text: str) -> list[Span]:
 
 
 def split_clauses(text: str) -> list[Span]:
-    """The parts of one sentence between commas, semicolons, colons and dashes; the mark stays with what it follows."""
+    """The parts of one sentence between commas, semicolons, colons and dashes; the mark stays with what it follows.
+
+    Control tags are kept whole, as by `split_sentences`.
+    """
+    script, tags = show(text)
+    return outside_tags(text, _clauses(script.text), script, tags) if tags else _clauses(text)
+
+
+def _clauses(text: str) -> list[Span]:
+    """The clauses of a sentence without tags."""
     spans: list[Span] = []
     start = 0
     for match in _CLAUSE_END.finditer(text):
@@ -82,13 +103,14 @@ def _add(spans: list[Span], text: str, start: int, end: int) -> None:
 def _join_marks(spans: list[Span], text: str) -> list[Span]:
     """Parts without a letter or digit are joined to the part before (or, at the beginning, to the one after)."""
     joined: list[Span] = []
+    heard = False  # whether any part so far holds a letter or digit
     for span in spans:
         silent = not any(map(str.isalnum, text[span.start : span.end]))
-        before_silent = len(joined) == 1 and not any(map(str.isalnum, text[joined[0].start : joined[0].end]))
-        if joined and (silent or before_silent):
+        if joined and (silent or not heard):
             joined[-1] = Span(joined[-1].start, span.end)
         else:
             joined.append(span)
+        heard = heard or not silent
     return joined
 
 

@@ -28,6 +28,8 @@ _STOPPED_TITLES = {
     "Sgt": "Sergeant", "Cpl": "Corporal", "Maj": "Major", "Cmdr": "Commander", "Adm": "Admiral", "Sen": "Senator",
     "Rep": "Representative", "Gov": "Governor", "Pres": "President", "Fr": "Father", "Mt": "Mount", "Ft": "Fort",
     "Mx": "Mix", "Supt": "Superintendent", "Insp": "Inspector",
+    "Mme": "Madame", "Mlle": "Mademoiselle", "Drs": "Doctors", "Profs": "Professors", "Msgr": "Monsignor",
+    "Amb": "Ambassador", "Brig": "Brigadier", "Sens": "Senators", "Reps": "Representatives", "Sec": "Secretary",
 }  # fmt: skip
 # Anywhere; the full stop is part of them.
 _STOPPED = {
@@ -39,7 +41,7 @@ _STOPPED = {
     "misc": "miscellaneous", "assn": "Association", "univ": "University", "intl": "international",
     "w.r.t": "with respect to", "resp": "respectively", "viz": "namely", "incl": "including", "attn": "attention",
     "abbr": "abbreviation", "temp": "temperature", "orig": "originally", "min": "minimum", "apt": "apartment",
-    "mfg": "manufacturing",
+    "mfg": "manufacturing", "ln": "Lane", "ct": "Court", "pl": "Place", "sq": "Square",
 }  # fmt: skip
 # Before a number.
 _BEFORE_NUMBER = {
@@ -48,8 +50,11 @@ _BEFORE_NUMBER = {
     "ca": "circa", "c": "circa", "art": "article", "eq": "equation", "ver": "version", "para": "paragraph",
     "apt": "apartment", "rm": "room", "tbl": "table", "ex": "example", "nr": "number", "est": "established",
     "approx": "approximately", "max": "maximum", "min": "minimum", "bldg": "building", "rev": "revision",
+    "op": "opus", "rte": "route", "ste": "suite", "pt": "part", "hwy": "highway", "par": "paragraph", "ps": "Psalm",
 }  # fmt: skip
-_ALSO_WORDS = frozenset(("co", "al", "max", "min", "temp", "est", "apt", "sr", "jr", "ave", "corp", "resp", "rd"))
+_ALSO_WORDS = frozenset(
+    ("co", "al", "max", "min", "temp", "est", "apt", "sr", "jr", "ave", "corp", "resp", "rd", "ln", "ct", "pl", "sq")
+)
 _SLASHED = {
     "w/o": "without",
     "w/": "with",
@@ -61,19 +66,24 @@ _SLASHED = {
     "&c.": "et cetera",
 }
 _TITLE = re.compile(
-    rf"(?P<title>{alternatives(_TITLES)})(?:\.(?={SPACE}?\w)|(?={SPACE}[A-Z]))|(?P<loud>MRS?|MS|DR)\.(?={SPACE}[A-Z])"
+    rf"(?P<title>{alternatives(_TITLES)})(?:\.(?={SPACE}?[\w&])|(?={SPACE}[A-Z]))|(?P<loud>MRS?|MS|DR)\.(?={SPACE}[A-Z])"
 )
 _STOPPED_TITLE = re.compile(rf"(?P<title>{alternatives(_STOPPED_TITLES)})\.(?={SPACE}?[A-Z])")
 _SAINT = re.compile(rf"(?P<word>[Ss]t|ST)(?:\.|(?={SPACE}[A-Z][a-z])){END}")
 _DRIVE = re.compile(rf"[A-Z][a-z]+{SPACE}$")
 _ANY = re.compile(rf"(?P<word>{alternatives(_STOPPED)})\.(?![A-Za-z0-9])", re.IGNORECASE)
 _NUMBERED = re.compile(
-    rf"(?P<word>{alternatives(_BEFORE_NUMBER)})\.(?={SPACE}?(?:[0-9]|[IVX]{{1,5}}{END}))", re.IGNORECASE
+    rf"(?P<word>{alternatives(_BEFORE_NUMBER)})\.(?={SPACE}?(?:\(?[0-9]|[IVX]{{1,5}}{END}))", re.IGNORECASE
 )
 _SLASH = re.compile(rf"(?:{alternatives(_SLASHED)})(?![A-Za-z])", re.IGNORECASE)
 _ERA = re.compile(rf"(?P<era>AD|BCE|BC|CE|A\.D\.|B\.C\.E\.|B\.C\.|C\.E\.){END}")
 _ACRONYM = re.compile(rf"(?:[A-Za-z]\.){{2,8}}(?:[A-Za-z]{END}|s{END})?|[A-Z](?:\.[A-Z]){{1,8}}{END}")
 _DEGREE = re.compile(r"Ph\.?D\.?(?:(?![A-Za-z])|s(?![A-Za-z]))|(?:B\.?|M\.?)Sc\.(?![A-Za-z])")
+_LIFE = re.compile(rf"[bd]\.(?={SPACE}?(?:1[0-9]|20)[0-9]{{2}}(?![0-9]))")
+_GENERATION = re.compile(rf"Gen\.?(?={SPACE}[XYZ](?![A-Za-z]))")
+_WORLD_WAR = re.compile(rf"WW(?:I|1|(?P<two>II|2)){END}")
+_AGAINST = re.compile(rf"v\.(?={SPACE}[A-Z])")
+_PARTY = re.compile(rf"\b[A-Z][\w.'’-]{{0,30}}{SPACE}$")
 # "Plan B. Smith agreed": the letter is no initial.
 _LETTERED = frozenset(
     (
@@ -143,6 +153,8 @@ def _is_abbreviation(lower: str, word: str, match: re.Match[str]) -> bool:
     ends = closes_sentence(after(match))
     if lower == "al":
         return bool(re.search(r"\b[Ee]t\W$", before(match, 4)))
+    if lower in ("ln", "ct", "pl", "sq"):
+        return word[0].isupper() and bool(_DRIVE.search(before(match)))
     if lower in ("co", "sr", "jr", "ave", "corp", "rd", "est"):
         return word[0].isupper()
     return not ends  # "Max." at the end of a sentence is a name
@@ -155,6 +167,26 @@ def _say_numbered(match: re.Match[str]) -> list[Said] | None:
     if word in ("P", "C") or (len(word) == 1 and before(match, 1).isalnum()):
         return None
     return whole(match, like(word, _BEFORE_NUMBER[word.lower()]))
+
+
+def _say_life(match: re.Match[str]) -> list[Said] | None:
+    """ "(b. 1970)", "d. 2001"."""
+    if before(match, 1) not in ("", "(", "\n") and before(match, 2) not in (", ", "; "):
+        return None
+    return whole(match, "born" if match.group()[0] == "b" else "died")
+
+
+def _say_generation(match: re.Match[str]) -> list[Said]:
+    return whole(match, "Generation")
+
+
+def _say_world_war(match: re.Match[str]) -> list[Said]:
+    return whole(match, "World War two" if match.group("two") else "World War one")
+
+
+def _say_against(match: re.Match[str]) -> list[Said] | None:
+    """ "Smith v. Jones"."""
+    return whole(match, "versus") if _PARTY.search(before(match)) else None
 
 
 def _say_slash(match: re.Match[str]) -> list[Said] | None:
@@ -198,6 +230,8 @@ def _say_initial(match: re.Match[str]) -> list[Said] | None:
 
 RULES = [
     Rule(LETTER + "&", _SLASH, _say_slash),
+    Rule(LETTER, _GENERATION, _say_generation),
+    Rule(LETTER, _WORLD_WAR, _say_world_war),
     Rule(LETTER, _DEGREE, _say_degree),
     Rule(LETTER, _ERA, _say_era),
     Rule(LETTER, _NUMBERED, _say_numbered),
@@ -205,6 +239,8 @@ RULES = [
     Rule(LETTER, re.compile(rf"Dr\.{END}"), _say_drive),
     Rule(LETTER, _STOPPED_TITLE, _say_stopped_title),
     Rule(LETTER, _SAINT, _say_saint),
+    Rule(LETTER, _AGAINST, _say_against),
+    Rule(LETTER, _LIFE, _say_life),
     Rule(LETTER, _ANY, _say_any),
     Rule(LETTER, _ACRONYM, _say_acronym),
     Rule(LETTER, _INITIAL, _say_initial),

@@ -52,8 +52,27 @@ _BEFORE_YEAR = (
 )
 _AS_YEAR = re.compile(rf"(?:\b(?:{_BEFORE_YEAR})|[a-z]{{3,8}},)[ (-]$", re.IGNORECASE)
 _MAGNITUDE = re.compile(
-    rf"(?P<number>{NUMBER})(?P<suffix>k|mn|bn|M|B|K(?= (?:followers|views|people|users|subscribers)))(?![A-Za-z0-9'’/])"
+    rf"(?P<number>{NUMBER})(?:{SPACE}?(?P<word>mn|bn|tn)|"
+    r"(?P<suffix>k|M|B|K(?= (?:followers|views|people|users|subscribers))))"
+    r"(?![A-Za-z0-9'’/])"
 )
+# "Apartment 5B", "221B Baker Street"
+_LETTERED = re.compile(
+    r"\b(?:apt|apartment|room|rm|unit|flat|suite|ste|gate|seat|row|no|number|section|page|exhibit|chapter|figure|fig|table|"
+    r"building|bldg|block|grade|bus|line|platform|hall|question|terminal|appendix)\.? ?$",
+    re.IGNORECASE,
+)
+_NAME = re.compile(r" [A-Z][a-z]")
+_SWISS = re.compile(r"[1-9][0-9]{0,2}(?:['’][0-9]{3}){1,5}(?![0-9'’])")
+_POWERS_OF_TEN = {
+    "1,000": "thousands", "10,000": "tens of thousands", "100,000": "hundreds of thousands", "1,000,000": "millions",
+}  # fmt: skip
+_THOUSANDS = re.compile(rf"(?P<number>1,000,000|10{{1,2}},000|1,000)['’]?s{END}")
+_RATING = re.compile(r"(?P<top>[0-9]{1,3}\.[0-9]{1,2})/(?P<bottom>100|10|5)(?![0-9])")
+_ARTICLE = re.compile(r" (?:an?|the) ")
+_PENCE = re.compile(r"(?P<number>[1-9][0-9]?)p(?![A-Za-z0-9])")
+_HEX = re.compile(r"0x[0-9A-Fa-f]{1,16}(?![A-Za-z0-9])")
+_OUT_OF = re.compile(r" (?:people|men|women|users|doctors|dentists|times|students|voters|Americans|patients|parents)\b")
 # A plain space groups digits only where there is little doubt; the narrow ones are made for it.
 _GROUPED = re.compile(
     r"(?:[1-9][0-9]?(?:[ \u00a0\u2009\u202f][0-9]{3}){2,5}|[1-9][0-9]{0,2}(?:[\u00a0\u2009\u202f][0-9]{3}){1,5})"
@@ -65,9 +84,9 @@ _NUMBER = re.compile(NUMBER)
 _POINT = re.compile(r"\.[0-9]{1,20}(?![0-9])")
 _DIGITS = re.compile(r"[0-9]+")
 _FOREIGN_DIGITS = re.compile(r"[^\W\D0-9]{1,30}")
-_RANGE = re.compile(rf"(?:{SPACE}[–—-]{SPACE}|[-–—−])(?=[$£€]?\.?[0-9])")
+_RANGE = re.compile(rf"(?:{SPACE}[–—−-]{SPACE}|[-–—−])(?=[$£€]?\.?[0-9])")
 _MINUS = re.compile(rf"{DASH}(?=[$£€]?\.?[0-9])")
-_NUMBER_ENDS = re.compile(r"[0-9](?:[0-9.,:%°$€£]|[a-zA-Z]){0,7}$")
+_NUMBER_ENDS = re.compile(r"[0-9](?:[0-9.,:%°$€£]|[a-zA-Z]){0,7}$|[0-9] [aApP]\.?[mM]\.?$")
 _EQUATION = re.compile(r"[0-9. ]{1,16}=")
 _RESULT = re.compile(r" ?=")
 _SCIENTIFIC = re.compile(
@@ -101,6 +120,8 @@ def _say_short_year(match: re.Match[str]) -> list[Said] | None:
 
 def _say_plural(match: re.Match[str]) -> list[Said] | None:
     number = match.group("number")
+    if match.group()[-2] in "'’" and before(match, 1).isalpha():
+        return whole(match, f"{code(number)}'s")  # "U2's song"
     if len(number) < 3 and not before(match, 1).isalpha() and before(match, 1) != "-":
         unit = unit_at(match.string, match.end("number"))  # "5s" is five seconds
         if unit is not None:
@@ -120,15 +141,27 @@ def _say_fraction(match: re.Match[str]) -> list[Said] | None:
         return [Said(cardinal(main), match.start(), match.end("whole"))]
     if before(match, 1) in (".", "/"):
         return None
+    if _OUT_OF.match(match.string, match.end()) and main is None and int(bottom) > int(top) > 1:
+        return whole(match, f"{cardinal(top)} out of {cardinal(bottom)}")
     if _RESULT.match(match.string, match.end()) and main is None:
         return whole(match, f"{cardinal(top)} divided by {cardinal(bottom)}")
-    words = fraction(top, bottom)
-    return _with_unit(match, main, words)
+    return _with_unit(match, main, _half(match, fraction(top, bottom)))
+
+
+def _half(match: re.Match[str], words: str) -> str:
+    """ "½ an hour" is half an hour."""
+    bare = words == "one half" and not match.group("whole") and _ARTICLE.match(match.string, match.end())
+    return "half" if bare else words
+
+
+def _say_rating(match: re.Match[str]) -> list[Said]:
+    """ "4.5/5"."""
+    return whole(match, f"{number_words(match.group('top'))} out of {cardinal(match.group('bottom'))}")
 
 
 def _say_vulgar(match: re.Match[str]) -> list[Said]:
     top, _, bottom = unicodedata.normalize("NFKD", match.group("sign")).partition("⁄")
-    return _with_unit(match, match.group("whole"), fraction(top, bottom))
+    return _with_unit(match, match.group("whole"), _half(match, fraction(top, bottom)))
 
 
 def _with_unit(match: re.Match[str], main: str | None, words: str) -> list[Said]:
@@ -183,8 +216,33 @@ def _say_year_span(match: re.Match[str]) -> list[Said] | None:
     ]
 
 
-def _say_magnitude(match: re.Match[str]) -> list[Said]:
-    return whole(match, f"{number_words(match.group('number'))} {MAGNITUDE_SUFFIXES[match.group('suffix').lower()]}")
+def _say_magnitude(match: re.Match[str]) -> list[Said] | None:
+    """ "7bn", "10k", "3M people"; a capital letter in an address or before a name is a letter."""
+    suffix = match.group("word") or match.group("suffix")
+    if before(match, 1).isalpha():
+        return None
+    if suffix in ("B", "M") and (_LETTERED.search(before(match)) or _NAME.match(after(match, 3))):
+        return None
+    return whole(match, f"{number_words(match.group('number'))} {MAGNITUDE_SUFFIXES[suffix.lower()]}")
+
+
+def _say_swiss(match: re.Match[str]) -> list[Said]:
+    return whole(match, cardinal(match.group()))
+
+
+def _say_thousands(match: re.Match[str]) -> list[Said]:
+    return whole(match, _POWERS_OF_TEN[match.group("number")])
+
+
+def _say_pence(match: re.Match[str]) -> list[Said]:
+    number = match.group("number")
+    return whole(match, f"{cardinal(number)} {'penny' if number == '1' else 'pence'}")
+
+
+def _say_hex(match: re.Match[str]) -> list[Said]:
+    """ "0x1F" -> zero x one F."""
+    signs = [cardinal(sign) if sign.isdigit() else sign.upper() for sign in match.group()[2:]]
+    return whole(match, f"zero x {' '.join(signs)}")
 
 
 def _say_grouped(match: re.Match[str]) -> list[Said]:
@@ -233,9 +291,13 @@ def _say_range(match: re.Match[str]) -> list[Said] | None:
     lead = before(match, 12)
     if not _NUMBER_ENDS.search(lead):
         return None
-    if _EQUATION.match(match.string, match.end()):
+    if _EQUATION.match(match.string, match.end()) or (match.group()[0] != "−" and "−" in match.group()):
         return whole(match, " minus ")
     several = re.search(r"[0-9]-[0-9]+$", lead) or re.match(r"[0-9]+-[0-9]", after(match, 8))
+    model = re.search(r"[A-Z][a-z]{2,20} ([0-9]{3,4})$", before(match, 26))  # "747-400"
+    smaller = re.match(r"[0-9]{3,4}(?![0-9.,])", after(match, 6))
+    if match.group() == "-" and model and smaller and int(smaller.group()) < int(model.group(1)):
+        return whole(match, " ")
     named = re.search(r"[A-Za-z]+-?[0-9]+$", lead) is not None
     return whole(match, " " if several or named else " to ")
 
@@ -248,17 +310,22 @@ def _say_minus(match: re.Match[str]) -> list[Said] | None:
 
 
 PLURAL_RULES = [
+    Rule(DIGIT, _HEX, _say_hex),
     Rule("'’", _SHORT_DECADE, _say_short_decade),
     Rule("'’", _SHORT_YEAR, _say_short_year),
+    Rule(DIGIT, _THOUSANDS, _say_thousands),
     Rule(DIGIT, _DECADE, _say_decade),
     Rule(DIGIT, _SHORT_DECADE, _say_short_decade),
     Rule(DIGIT, _PLURAL, _say_plural),
 ]
 RULES = [
     Rule(DIGIT, _ORDINAL, _say_ordinal),
+    Rule(DIGIT, _RATING, _say_rating),
     Rule(DIGIT, _FRACTION, _say_fraction),
     Rule(DIGIT + _VULGAR, _VULGAR_FRACTION, _say_vulgar),
     Rule(DIGIT, _GROUPED, _say_grouped),
+    Rule(DIGIT, _SWISS, _say_swiss),
+    Rule(DIGIT, _PENCE, _say_pence),
     Rule(DIGIT, _SCIENTIFIC, _say_scientific),
     Rule(DIGIT, _YEAR_SPAN, _say_year_span),
     Rule(DIGIT, _YEAR, _say_year),

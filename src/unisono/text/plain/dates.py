@@ -61,7 +61,17 @@ _LONE_MONTH = re.compile(rf"(?P<month>{alternatives(_SHORT)})\.(?![A-Za-z0-9])")
 _BEFORE_MONTH = re.compile(
     r"\b(?:in|of|since|by|until|from|to|next|last|this|late|early|mid|and|through)[ -]$", re.IGNORECASE
 )
-_WEEKDAY = re.compile(rf"(?P<day>{alternatives(WEEKDAYS)})\.?(?=,?{SPACE}(?:the )?(?:{MONTH}{END}|[0-9]))")
+_WEEKDAY = re.compile(rf"(?P<day>{alternatives(WEEKDAYS)})\.?(?=,?{SPACE}(?:the )?(?:{MONTH}{END}|{_DAY}(?!,[0-9])))")
+_LONE_WEEKDAY = re.compile(rf"(?P<day>{alternatives(WEEKDAYS)})\.(?![A-Za-z0-9])")
+_BEFORE_WEEKDAY = re.compile(
+    r"\b(?:on|by|until|till|from|to|next|last|this|every|and|through|or|since|late|early)[ -]$|[a-z]\.,? ?[-–] ?$",
+    re.IGNORECASE,
+)
+_NAMED_DAYS = WEEKDAYS | {day: day for day in WEEKDAYS.values()}
+_DAY_SPAN = re.compile(
+    rf"(?P<one>{alternatives(_NAMED_DAYS)})(?P<dash>\.?{SPACE}?{DASH}{SPACE}?)(?P<two>{alternatives(_NAMED_DAYS)}){END}"
+)
+_MONTH_SPAN = re.compile(rf"(?P<one>{MONTH})(?P<dash>\.?{SPACE}?{DASH}{SPACE}?)(?P<two>{MONTH}){END}")
 _ISO = re.compile(
     r"(?P<year>(?:1[0-9]|20)[0-9]{2})[-–/](?P<month>0[1-9]|1[0-2])[-–/](?P<day>0[1-9]|[12][0-9]|3[01])(?![0-9])(?P<t>T(?=[0-9]{2}:))?"
 )
@@ -72,7 +82,8 @@ _CLOCK = re.compile(
     rf"(?P<hour>[01]?[0-9]|2[0-4]):(?P<minute>[0-5][0-9])(?![0-9])(?::(?P<second>[0-5][0-9])(?:\.[0-9]{{1,6}})?(?![0-9:]))?(?:{_HALF_DAY})?"
 )
 _HOUR = re.compile(rf"(?P<hour>1[0-2]|0?[1-9]){_HALF_DAY}")
-_RATIO = re.compile(r"(?P<one>[0-9]{1,5})(?P<x>:)(?P<two>[0-9]{1,5})(?:(?P<y>:)(?P<three>[0-9]{1,5}))?(?![0-9:])")
+_POINT_CLOCK = re.compile(rf"(?P<hour>1[0-2]|0?[1-9])\.(?P<minute>[0-5][0-9]){_HALF_DAY}")  # "7.30pm", British
+_RATIO = re.compile(r"(?P<one>[0-9]{1,5})(?P<x>:)(?P<two>[0-9]{1,5})(?:(?P<y>:)(?P<three>[0-9]{1,5}))?(?![0-9:A-Fa-f])")
 
 
 def _month_day(day: str, month: int, year_text: str) -> str:
@@ -134,6 +145,21 @@ def _say_lone_month(match: re.Match[str]) -> list[Said] | None:
 
 def _say_weekday(match: re.Match[str]) -> list[Said]:
     return whole(match, WEEKDAYS[match.group("day")])
+
+
+def _say_name_span(match: re.Match[str]) -> list[Said]:
+    """ "Mon–Fri", "Jan-Mar"."""
+    names = _NAMES | _NAMED_DAYS
+    return [
+        part(match, "one", names[match.group("one")]),
+        part(match, "dash", " to "),
+        part(match, "two", names[match.group("two")]),
+    ]
+
+
+def _say_lone_weekday(match: re.Match[str]) -> list[Said] | None:
+    """ "on Mon. at noon"."""
+    return without_stop(match, WEEKDAYS[match.group("day")]) if _BEFORE_WEEKDAY.search(before(match)) else None
 
 
 def _say_iso(match: re.Match[str]) -> list[Said]:
@@ -198,15 +224,19 @@ def _say_ratio(match: re.Match[str]) -> list[Said]:
 
 
 RULES = [
+    Rule(LETTER, _DAY_SPAN, _say_name_span),
+    Rule(LETTER, _MONTH_SPAN, _say_name_span),
     Rule(LETTER, _MONTH_DAY, _say_month_day),
     Rule(LETTER, _MONTH_YEAR, _say_month_year),
     Rule(LETTER, _WEEKDAY, _say_weekday),
+    Rule(LETTER, _LONE_WEEKDAY, _say_lone_weekday),
     Rule(LETTER, _LONE_MONTH, _say_lone_month),
     Rule(DIGIT, _ISO, _say_iso),
     Rule(DIGIT, _SLASHES, _say_slashes),
     Rule(DIGIT, _DOTS, _say_dots),
     Rule(DIGIT, _DAY_MONTH, _say_day_month),
     Rule(DIGIT, _CLOCK, _say_clock),
+    Rule(DIGIT, _POINT_CLOCK, _say_clock),
     Rule(DIGIT, _HOUR, _say_clock),
     Rule(DIGIT, _RATIO, _say_ratio),
 ]

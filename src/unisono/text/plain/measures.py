@@ -67,7 +67,11 @@ _OTHER = {
     "℉": "degree Fahrenheit", "°": "degree", "º": "degree", "ºC": "degree Celsius", "ºF": "degree Fahrenheit",
     "Ω": "ohm", "kΩ": "kilohm", "sq ft": "square foot", "sq. ft.": "square foot", "sq m": "square meter",
     "sq km": "square kilometer", "sq mi": "square mile", "cu ft": "cubic foot", "mg/dL": "milligram per deciliter",
-    "mmHg": "millimeter of mercury", "kn": "knot", "Å": "angstrom",
+    "bpm": "beat per minute", "atm": "atmosphere",
+    "Nm": "newton meter", "kN": "kilonewton", "cc": "cubic centimeter",
+    "dl": "deciliter", "mcg": "microgram", "ppb": "part per billion", "KiB": "kibibyte", "MiB": "mebibyte",
+    "GiB": "gibibyte", "TiB": "tebibyte", "BTU": "B T U", "mmHg": "millimeter of mercury", "kn": "knot",
+    "Å": "angstrom",
 }  # fmt: skip
 _PLURALS = {"foot": "feet", "inch": "inches"}
 _AFTER_PER = dict(
@@ -122,6 +126,19 @@ _TIMES = re.compile(
     r"(?![A-Za-z0-9]{3})"
 )
 _EQUATION = re.compile(r"[ ]?=")
+_SIZE_UNIT = r"(?:mm|cm|m|km|ft|in|yd|px)"
+_UNIT_TIMES = re.compile(
+    rf"(?P<one>{NUMBER}){SPACE}?(?P<unit>{_SIZE_UNIT})(?P<x>{SPACE}?[x×]{SPACE}?)"
+    rf"(?={NUMBER}{SPACE}?{_SIZE_UNIT}(?![A-Za-z0-9]))"
+)
+_BASIS = re.compile(r"(?P<number>[0-9]{1,3})(?P<unit>[ ]?bps)(?![A-Za-z0-9])")
+_ANGLE = re.compile(
+    r"(?P<degrees>[0-9]{1,3})[°º][ ]?(?P<minutes>[0-9]{1,2})['’′](?:[ ]?(?P<seconds>[0-9]{1,2})[\"”″])?"
+)
+_SPAN = re.compile(
+    r"(?P<hours>[0-9]{1,3})h[ ]?(?P<minutes>[0-5]?[0-9])(?:m|min)(?:[ ]?(?P<seconds>[0-5]?[0-9])s)?(?![A-Za-z0-9])"
+)
+_H_CLOCK = re.compile(r"(?P<hour>1?[0-9]|2[0-3])h(?P<minute>[0-5][0-9])(?![A-Za-z0-9])")
 
 
 def many(name: str) -> str:
@@ -184,10 +201,11 @@ def _say_feet(match: re.Match[str]) -> list[Said] | None:
     ):
         return None
     feet, inches = match.group("feet"), match.group("inches")
-    one = "foot" if is_one(feet) else "feet"
+    single = _is_adjective(match, match.end())
+    one = "foot" if single or is_one(feet) else "feet"
     place = match.start("inches")
     if match.string[place - 1].isspace():
-        inch = "inch" if is_one(inches) else "inches"
+        inch = "inch" if single or is_one(inches) else "inches"
         return [
             Said(f"{cardinal(feet)} {one}", match.start(), place - 1),
             Said(f" {number_words(inches)} {inch}", place - 1, match.end()),
@@ -243,7 +261,49 @@ def _say_times(match: re.Match[str]) -> list[Said]:
     return said
 
 
+def _say_unit_times(match: re.Match[str]) -> list[Said]:
+    """ "10 cm x 20 cm": the first of the two."""
+    unit = UNITS["in." if match.group("unit") == "in" else match.group("unit")]
+    name = unit if is_one(match.group("one")) else many(unit)
+    return [
+        Said(f"{number_words(match.group('one'))} {name}", match.start(), match.start("x")),
+        Said(" by ", match.start("x"), match.end("x")),
+    ]
+
+
+def _say_basis(match: re.Match[str]) -> list[Said]:
+    """Up to 999 "bps" are basis points; bits come in greater numbers."""
+    number = match.group("number")
+    return whole(match, f"{cardinal(number)} basis point{'' if is_one(number) else 's'}")
+
+
+def _amounts(match: re.Match[str], *units: str) -> list[Said]:
+    """The groups named like `units` with their units, those that are there."""
+    parts = [(match.group(unit), unit) for unit in units if match.group(unit)]
+    return whole(match, " ".join(f"{cardinal(n)} {unit[:-1] if is_one(n) else unit}" for n, unit in parts))
+
+
+def _say_angle(match: re.Match[str]) -> list[Said]:
+    return _amounts(match, "degrees", "minutes", "seconds")
+
+
+def _say_span(match: re.Match[str]) -> list[Said]:
+    return _amounts(match, "hours", "minutes", "seconds")
+
+
+def _say_h_clock(match: re.Match[str]) -> list[Said]:
+    """ "10h30", the time of day as in French."""
+    minute = match.group("minute")
+    oh = "oh " if minute.startswith("0") else ""
+    return whole(match, f"{cardinal(match.group('hour'))} " + ("hundred" if minute == "00" else oh + cardinal(minute)))
+
+
 RULES = [
+    Rule(DIGIT, _UNIT_TIMES, _say_unit_times),
+    Rule(DIGIT, _BASIS, _say_basis),
+    Rule(DIGIT, _ANGLE, _say_angle),
+    Rule(DIGIT, _SPAN, _say_span),
+    Rule(DIGIT, _H_CLOCK, _say_h_clock),
     Rule(DIGIT, _FEET, _say_feet),
     Rule(DIGIT, _TIMES, _say_times),
     Rule(DIGIT + ".", _WITH_UNIT, _say_number),

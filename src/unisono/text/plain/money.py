@@ -64,6 +64,14 @@ _FIRST_RANGE = re.compile(
 _LAST = re.compile(rf"{_AMOUNT}{_SIZE}{SPACE}?(?P<unit>[$£€¥₹₩₽¢](?![0-9])|(?:{alternatives(_CODES)}){END})")
 _PERCENT = re.compile(rf"(?P<number>{NUMBER}|\.[0-9]{{1,20}}(?![0-9])){SPACE}?(?P<unit>%|‰)")
 _CODE_FIRST = re.compile(rf"(?P<unit>{alternatives(_CODES)}){SPACE}?{_AMOUNT}{_SIZE}")
+# "€1.234,56": point and comma as on the European continent
+_EUROPEAN = re.compile(
+    rf"(?:(?P<symbol>[$£€]){SPACE}?)?(?P<number>[0-9]{{1,3}}(?:\.[0-9]{{3}}){{1,4}},[0-9]{{2}})(?![0-9])(?:{SPACE}?(?P<last>[€£$]))?"
+)
+_NOUN = re.compile(
+    r" (?:bills?|notes?|coins?|checks?|cheques?|fees?|fines?|tickets?|prizes?|deposits?|discounts?|vouchers?|deals?|"
+    r"coupons?|tips?|bonus|budget|grant|gift)\b"
+)
 _ADJECTIVE = re.compile(r"(?:^|[^\w])[aA]n?[ ]$")
 
 
@@ -103,6 +111,7 @@ def _size(match: re.Match[str]) -> str:
 def _say(match: re.Match[str], symbol: str, sign: str = "") -> list[Said]:
     """A sum of money: the size word ("million") is a word of its own in the source and gets a part of its own."""
     single = match.group("gap") == "-" or (bool(_ADJECTIVE.search(before(match))) and after(match, 2)[1:].isalpha())
+    single = single or bool(_NOUN.match(match.string, match.end()))
     number, unit = _amount(match.group("number"), _size(match), _names(symbol), single)
     if match.group("gap") and match.group("gap") != "-":
         place = match.start("gap")
@@ -133,6 +142,14 @@ def _say_range(match: re.Match[str]) -> list[Said] | None:
     ]
 
 
+def _say_european(match: re.Match[str]) -> list[Said] | None:
+    symbol = match.group("symbol") or match.group("last")
+    if symbol is None or (match.group("symbol") and match.group("last")):
+        return None
+    number = match.group("number").replace(".", "").replace(",", ".")
+    return whole(match, " ".join(_amount(number, "", _names(symbol), False)))
+
+
 def _say_last(match: re.Match[str]) -> list[Said]:
     return _say(match, match.group("unit"))
 
@@ -143,6 +160,7 @@ def _say_percent(match: re.Match[str]) -> list[Said]:
 
 
 RULES = [
+    Rule(DIGIT + "$£€", _EUROPEAN, _say_european),
     Rule(LETTER + "$£€¥₹₩₽₺₿₫₪", _FIRST_RANGE, _say_range),
     Rule(LETTER + "$£€¥₹₩₽₺₿₫₪-–—−", _FIRST, _say_first),
     Rule(LETTER, _CODE_FIRST, _say_last),

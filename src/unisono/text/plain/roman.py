@@ -32,7 +32,12 @@ jerry henry harold walter arthur albert fred ralph roy louis eugene philip marti
 GIVEN_NAMES = frozenset(_GIVEN_NAMES.split())
 _NUMERAL = re.compile(r"(?P<roman>[IVXLCDM]{1,8})(?![A-Za-z0-9]|[&.-][A-Za-z0-9])")
 _HEADING_LINE = re.compile(r"(?P<roman>[IVX]{1,6})(?=[.)][ \t]+(?![A-Z]\.))")
-_PREVIOUS = re.compile(rf"(?:([^\W\d_][\w'’.-]{{0,30}}){SPACE})?([^\W\d_][\w'’-]{{0,30}}){SPACE}$")
+_PREVIOUS = re.compile(rf"(?:([^\W\d_][\w'’.-]{{0,30}}){SPACE})?([^\W\d_][\w'’-]{{0,30}})(?P<stop>\.?){SPACE}$")
+# Shortened headings; after other words a full stop ends the sentence.
+_SHORT_HEADINGS = frozenset(("vol", "ch", "chap", "fig", "pt", "sec", "bk", "art", "no", "op", "par"))
+_NUMBERED_NAMES = frozenset(("iphone", "os"))  # "iPhone X"
+_LETTERS = frozenset("CDLM")  # "Section C", "Class M": letters, not hundreds
+_CENTURY = re.compile(rf"{SPACE}(?:century|centuries|dynasty)\b")
 _RULER_TITLE = re.compile(
     rf"(?:King|Queen|Pope|Emperor|Empress|Tsar|Czar|Kaiser|Prince|Princess|Sultan|Pharaoh){SPACE}$"
 )
@@ -53,10 +58,18 @@ def _say_numeral(match: re.Match[str]) -> list[Said] | None:
     text = match.group("roman")
     value = roman(text)
     previous = _PREVIOUS.search(before(match, 70))
-    if value is None or previous is None:
+    if value and len(text) > 1 and _CENTURY.match(match.string, match.end()):
+        return whole(match, ordinal(value))
+    if value is None or previous is None or text in _LETTERS:
         return None
     first, word = previous.group(1) or "", previous.group(2)
     lower = word.lower()
+    if previous.group("stop"):
+        return whole(match, cardinal(value)) if lower in _SHORT_HEADINGS else None
+    if lower in _NUMBERED_NAMES:
+        return whole(match, cardinal(value))
+    if (lower, text) == ("malcolm", "X"):
+        return None
     if lower in HEADINGS and (word[0].isupper() or len(text) > 1):
         if text == "I" and _VERB.match(after(match, 12)):
             return None

@@ -8,8 +8,10 @@ import unicodedata
 from unisono.text.normalized import Said
 from unisono.text.plain.numbers import cardinal
 from unisono.text.plain.rules import LETTER, OTHER, SPACE, Rule, after, before, part, whole
-from unisono.text.words import TAG
 
+_TAG = re.compile(
+    r"\[(?:/?(?:pause|rate)(?:[:\s][^\[\]\n]{0,40})?|/say|say:[^\[\]|\n]{0,200}\|[^\[\]\n]{0,200})\]", re.IGNORECASE
+)
 _WORDS = {
     "&": "and", "+": "plus", "=": "equals", "×": "times", "÷": "divided by", "±": "plus or minus",
     "≈": "approximately", "≠": "is not equal to", "≤": "is less than or equal to", "≥": "is greater than or equal to",
@@ -29,6 +31,9 @@ _MARKUP = re.compile(
     r"</?(?:[abipsu]|br|em|strong|div|span|h[1-6]|li|ul|ol|code|pre|sub|sup|img|table|tr|td|th)(?:\s[^<>]{0,200})?/?>",
     re.IGNORECASE,
 )
+_COPYRIGHT = re.compile(r"\([cC]\)(?= ?(?:19|20)[0-9]{2})")
+_PER_WORDS = frozenset(("hour", "day", "second", "minute", "week", "month", "year", "gallon", "person", "night"))
+_FAMILY = re.compile("[\U0001f466-\U0001f469\U0001f9d1][^ ]{0,4}\u200d[\U0001f466-\U0001f469\U0001f9d1]")
 _HASH = re.compile(r"#{1,6}")
 _ABOUT = re.compile(r"[~≈](?=[$£€]?\.?[0-9])")
 _COMPARE = re.compile(r"(?P<sign><=|>=|!=|==|<|>)(?=[ ]?[-$]?\.?[0-9]|[ ][A-Za-z](?![A-Za-z]))")
@@ -125,6 +130,10 @@ def _say_number_sign(match: re.Match[str]) -> list[Said]:
     return whole(match, "number ", apart=before(match, 1).isalnum())
 
 
+def _say_copyright(match: re.Match[str]) -> list[Said]:
+    return whole(match, "copyright")
+
+
 def _say_hash(match: re.Match[str]) -> list[Said]:
     at_start = before(match, 1) in ("", "\n")  # a heading in Markdown
     return whole(match, "" if at_start else "hash" + (" " if after(match, 1).strip() else ""), apart=True)
@@ -187,6 +196,8 @@ def _say_slash(match: re.Match[str]) -> list[Said] | None:
         return whole(match, " divided by ")
     if left and right and left.group(1).lower() == "either":
         return whole(match, " ")
+    if left and right and right.group().lower() in _PER_WORDS and left.group(1)[-1] in "sS":
+        return whole(match, " per ")
     if left and right and left.group(1).lower() in _EITHER and right.group().lower() in _EITHER:
         return whole(match, " or ")
     return whole(match, " slash ")
@@ -201,7 +212,7 @@ def _say_greek(match: re.Match[str]) -> list[Said] | None:
 
 def _say_emoji(match: re.Match[str]) -> list[Said]:
     """One name for an emoji and its repetitions."""
-    name = emoji_name(match.group("sign"))
+    name = "family" if _FAMILY.match(match.group()) else emoji_name(match.group("sign"))
     return whole(match, name + (" " if name and after(match, 1) not in ("", " ", *".,!?;:)\n") else ""), apart=True)
 
 
@@ -215,7 +226,7 @@ def _say_emoticon(match: re.Match[str]) -> list[Said] | None:
     return whole(match, "heart" if match.group() == "<3" else "")
 
 
-TAG_RULES = [Rule("[", TAG, _say_tag)]
+TAG_RULES = [Rule("[", _TAG, _say_tag)]
 EMOJI_RULES = [
     Rule(OTHER, _FLAG, _say_flag),
     Rule(OTHER, _EMOJI, _say_emoji),
@@ -229,6 +240,7 @@ RULES = [
     Rule(LETTER, _PLUS_PLUS, _say_plus_plus),
     Rule("#", _NUMBER_SIGN, _say_number_sign),
     Rule("#", _HASH, _say_hash),
+    Rule("(", _COPYRIGHT, _say_copyright),
     Rule("~≈", _ABOUT, _say_about),
     Rule("<", _MARKUP, _say_nothing),
     Rule("<>!=", _COMPARE, _say_compare),

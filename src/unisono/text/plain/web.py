@@ -15,16 +15,16 @@ _COMMON_TLDS = (
 _URL = re.compile(r"(?:(?:https?|ftp)://|www\.)[^\s<>\"“”]+", re.IGNORECASE)
 _EMAIL = re.compile(rf"[A-Za-z0-9](?:[A-Za-z0-9._%+-]{{0,63}})@(?:{_HOST_PART}\.){{1,6}}[A-Za-z]{{2,24}}{END}")
 _DOMAIN = re.compile(
-    rf"(?:{_HOST_PART}\.){{1,6}}(?:{_COMMON_TLDS})(?:(?=[/:?#])[^\s<>\"“”]*)?(?![A-Za-z0-9@-]|\.[A-Za-z])"
+    rf"(?:{_HOST_PART}\.){{1,6}}(?:(?:{_COMMON_TLDS})|(?:ly|me|gl|be|gg|fm|us|it|to|ee)(?=/))(?:(?=[/:?#])[^\s<>\"“”]*)?(?![A-Za-z0-9@-]|\.[A-Za-z])"
 )
 _FILE = re.compile(
-    r"[A-Za-z0-9](?:[A-Za-z0-9_-]{0,80})\.(?:txt|pdf|html?|docx?|xlsx?|pptx?|csv|tsv|json|xml|ya?ml|png|jpe?g|gif|svg|mp[34]|wav|"
+    r"[A-Za-z0-9](?:[A-Za-z0-9_-]{0,80})(?:\.[A-Za-z0-9_-]{1,20}){0,3}\.(?:txt|pdf|html?|docx?|xlsx?|pptx?|csv|tsv|json|xml|ya?ml|png|jpe?g|gif|svg|mp[34]|wav|"
     rf"zip|tar|gz|exe|py|js|ts|cpp|md|sh|log|ini|cfg){END}"
 )
 _HANDLE = re.compile(r"@(?P<name>[A-Za-z_][A-Za-z0-9_]{0,60})")
 _HASHTAG = re.compile(r"#(?P<name>[^\W\d_]\w{0,80})")
 _TRAILING = ".,;:!?'\"’”)]}…*"
-_LETTERED = "www http https ftp html htm pdf txt csv tsv jpg png svg mp3 mp4 xml cpp js ts py md sh io ai tv uk"
+_LETTERED = "www http https ftp html htm pdf txt csv tsv jpg png svg mp3 mp4 xml cpp js ts py md sh gz io ai tv uk"
 _SPELLED = frozenset(_LETTERED.split())
 _PATH_SIGNS = {
     ".": "dot", "/": "slash", "-": "dash", "_": "underscore", "?": "question mark", "=": "equals", "&": "and",
@@ -47,7 +47,20 @@ _CARD = re.compile(r"[0-9]{4}(?:[ -][0-9]{4}){2,4}(?![0-9])")
 _CALL = re.compile(r"(?:call|dial|phone|tel|text|number|fax|reach|ring|at)[^.?!\n]{0,16}$", re.IGNORECASE)
 _EMERGENCY = re.compile(r"[0-9]{3}(?![0-9]|[.,:%/-][0-9]|[^\W\d_])")
 _CALLED = re.compile(r"(?:call(?:ed|ing|s)?|dial(?:ed|ing|s)?)[ \t]$", re.IGNORECASE)
-_VERSION = re.compile(rf"(?P<v>[vV](?:er(?:sion|\.)?)?{SPACE}?)(?P<number>[0-9]{{1,6}}(?:\.[0-9]{{1,6}}){{0,4}}){END}")
+_FREE_CALL = re.compile(
+    r"1-8(?P<two>00|33|44|55|66|77|88)-(?=[A-Z0-9-]{0,9}[A-Z])(?P<rest>[A-Z0-9]{2,11}(?:-[A-Z0-9]{2,8})?)(?![A-Za-z0-9-])"
+)
+_ISBN = re.compile(r"(?P<name>ISBN(?:-1[03])?:?[ ]?)(?P<number>[0-9](?:[0-9 -]{8,15})[0-9X])(?![0-9A-Za-z])")
+_SOCIAL = re.compile(r"[0-9]{3}-[0-9]{2}-[0-9]{4}(?![0-9-])")
+_ZIP = re.compile(r"[0-9]{5}(?:-[0-9]{4})?(?![0-9-]|[,.][0-9])")
+_STATE = re.compile(
+    r"(?:^|[ ,])(?:A[KLRZ]|C[AOT]|D[CE]|FL|GA|HI|I[ADLN]|K[SY]|LA|M[ADEINOST]|N[CDEHJMVY]|O[HKR]|PA|RI|S[CD]|T[NX]|UT|"
+    r"V[AT]|W[AIVY]) $"
+)
+_HARDWARE = re.compile(r"(?:[0-9A-Fa-f]{2}[:-]){5}[0-9A-Fa-f]{2}(?![0-9A-Fa-f:-])")
+_VERSION = re.compile(
+    rf"(?P<v>[vV](?:\.|er(?:sion|\.)?)?{SPACE}?)(?P<number>[0-9]{{1,6}}(?:\.[0-9]{{1,6}}){{0,4}}){END}"
+)
 _NAMED_VERSION = re.compile(
     r"(?P<name>Python|Java|Ubuntu|iOS|macOS|Android|PHP|Ruby|Node|CUDA|PyTorch|Linux|Debian|Release|release|Firefox|Chrome)"
     rf"(?P<gap>{SPACE})(?P<number>[0-9]{{1,4}}(?:\.[0-9]{{1,4}}){{1,3}}){END}"
@@ -110,6 +123,30 @@ def _say_phone(match: re.Match[str]) -> list[Said] | None:
     return said
 
 
+def _say_free_call(match: re.Match[str]) -> list[Said]:
+    """ "1-800-FLOWERS"."""
+    area = "eight hundred" if match.group("two") == "00" else digits("8" + match.group("two"))
+    rest = [group if group.isalpha() else " ".join(digits(c) if c.isdigit() else c for c in group) for group in
+            match.group("rest").split("-")]  # fmt: skip
+    return whole(match, f"one, {area}, {', '.join(rest)}")
+
+
+def _say_isbn(match: re.Match[str]) -> list[Said]:
+    groups = re.split("[ -]+", match.group("number"))
+    words = ", ".join(" ".join("X" if sign == "X" else digits(sign) for sign in group) for group in groups)
+    return [part(match, "name", match.group("name").rstrip()), Said(f" {words}", match.start("number"), match.end())]
+
+
+def _say_zip(match: re.Match[str]) -> list[Said] | None:
+    return _say_phone(match) if _STATE.search(before(match, 4)) else None
+
+
+def _say_hardware(match: re.Match[str]) -> list[Said]:
+    """ "00:1A:2B:3C:4D:5E", pair by pair."""
+    pairs = re.split("[:-]", match.group())
+    return whole(match, ", ".join(" ".join(digits(c) if c.isdigit() else c.upper() for c in pair) for pair in pairs))
+
+
 def _say_local(match: re.Match[str]) -> list[Said] | None:
     return _say_phone(match) if match.group("first") == "555" or _CALL.search(before(match)) else None
 
@@ -159,6 +196,11 @@ RULES = [
     Rule("#", _HASHTAG, _say_hashtag),
     Rule("+", _INTERNATIONAL, _say_phone),
     Rule(DIGIT + "(", _AMERICAN, _say_phone),
+    Rule(DIGIT, _FREE_CALL, _say_free_call),
+    Rule(LETTER, _ISBN, _say_isbn),
+    Rule(DIGIT, _SOCIAL, _say_phone),
+    Rule(DIGIT, _ZIP, _say_zip),
+    Rule(LETTER + DIGIT, _HARDWARE, _say_hardware),
     Rule(DIGIT, _LOCAL, _say_local),
     Rule(DIGIT + "(", _LEADING_ZERO, _say_phone),
     Rule(DIGIT, _CARD, _say_phone),
