@@ -6,7 +6,6 @@ heads, d head width.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -16,11 +15,7 @@ from torch.nn import functional
 
 from unisono.lm.llama import Layer, Llama, rotate
 from unisono.lm.norms import rms_norm
-from unisono.lm.packing import FeedForward, packed_product
-
-# Parameters up to which weights are copied into fused products: the step of a small model is bound by the number of
-# calls, that of a large one by memory.
-FUSED_LIMIT = 64_000_000
+from unisono.lm.packing import FUSED_LIMIT, Product, feed_forward, product, row_format, unit_rms
 
 
 class Backbone(Protocol):
@@ -78,13 +73,16 @@ class LlamaCache:
 
 @dataclass(frozen=True)
 class _StepLayer:
-    """What a step does in one layer: `qkv` [R, H] -> [R, (h + 2k) d], `out`, `ffn`, and the weights of two norms."""
+    """What a step does in one layer to rows [R, H]: `norm`, `qkv` -> [R, (h + 2k) d], `out`, `ffn_norm` and `ffn`.
 
-    norm: torch.Tensor
-    qkv: Callable[[torch.Tensor], torch.Tensor]
-    out: Callable[[torch.Tensor], torch.Tensor]
-    ffn_norm: torch.Tensor
-    ffn: Callable[[torch.Tensor], torch.Tensor]
+    Norms give rows as the products after them want them.
+    """
+
+    norm: Product
+    qkv: Product
+    out: Product
+    ffn_norm: Product
+    ffn: Product
 
 
 class LlamaBackbone:
@@ -104,6 +102,7 @@ class LlamaBackbone:
             raise ValueError(f"{packing} weights are for models without biases")
         fused = plain and (small or packing != "none")
         self.layers = [_fused(layer, packing) if fused else _shared(layer) for layer in model.layers]
+        self.rows = row_format(model.norm.weight, packing)
         self.tables: tuple[torch.Tensor, torch.Tensor] | None = None
 
     def start(self, embeds: torch.Tensor, branches: torch.Tensor, capacity: int) -> tuple[torch.Tensor, LlamaCache]:
@@ -124,17 +123,17 @@ class LlamaBackbone:
 
     def step(self, embeds: torch.Tensor, cache: LlamaCache) -> torch.Tensor:
         """As `Backbone.step`."""
-        position, eps = cache.length, self.model.sizes.eps
+        position = cache.length
         if position >= cache.keys[0].shape[2]:
             _grow(cache)
         cos, sin = self._rope(cache.keys[0].shape[2], embeds)
         cos, sin, x = cos[position], sin[position], embeds
         for index, layer in enumerate(self.layers):
-            projected = layer.qkv(rms_norm(x, layer.norm, eps))
-            x = x + layer.out(self._attend(projected, cache, index, cos, sin))
-            x = x + layer.ffn(rms_norm(x, layer.ffn_norm, eps))
+            projected = layer.qkv(layer.norm(x)).to(x.dtype)
+            x = x + layer.out(self._attend(projected, cache, index, cos, sin).to(self.rows))
+            x = x + layer.ffn(layer.ffn_norm(x))
         cache.length = position + 1
-        return rms_norm(x, self.model.norm.weight, eps)
+        return rms_norm(x, self.model.norm.weight, self.model.sizes.eps)
 
     def _attend(
         self, qkv: torch.Tensor, cache: LlamaCache, index: int, cos: torch.Tensor, sin: torch.Tensor
@@ -167,15 +166,20 @@ def _grow(cache: LlamaCache) -> None:
 
 @torch.no_grad()
 def _fused(layer: Layer, packing: str) -> _StepLayer:
-    """A layer on copies of its weights: q, k and v in one product, gate and up in another."""
-    attention, mlp = layer.self_attn, layer.mlp
+    """A layer on copies of its weights: q, k and v in one product, gate and up in another, each with its norm's
+    weight."""
+    attention, mlp, before, between = layer.self_attn, layer.mlp, layer.input_layernorm, layer.post_attention_layernorm
     qkv = torch.cat([attention.q_proj.weight, attention.k_proj.weight, attention.v_proj.weight])
+    form = row_format(qkv, packing)
+    norm = unit_rms(before.eps, qkv.shape[1], qkv)
     return _StepLayer(
-        norm=layer.input_layernorm.weight,
-        qkv=packed_product(qkv, packing),
-        out=packed_product(attention.o_proj.weight, packing),
-        ffn_norm=layer.post_attention_layernorm.weight,
-        ffn=FeedForward(mlp.gate_proj.weight, mlp.up_proj.weight, mlp.down_proj.weight, packing),
+        norm=lambda x: norm(x).to(form),
+        qkv=product(qkv * before.weight, packing),
+        out=product(attention.o_proj.weight, packing),
+        ffn_norm=lambda x: norm(x).to(form),
+        ffn=feed_forward(
+            mlp.gate_proj.weight * between.weight, mlp.up_proj.weight * between.weight, mlp.down_proj.weight, packing
+        ),
     )
 
 
@@ -184,9 +188,9 @@ def _shared(layer: Layer) -> _StepLayer:
     attention = layer.self_attn
     parts = (attention.q_proj, attention.k_proj, attention.v_proj)
     return _StepLayer(
-        norm=layer.input_layernorm.weight,
+        norm=layer.input_layernorm,
         qkv=lambda x: torch.cat([part(x) for part in parts], -1),
         out=attention.o_proj,
-        ffn_norm=layer.post_attention_layernorm.weight,
+        ffn_norm=layer.post_attention_layernorm,
         ffn=layer.mlp,
     )

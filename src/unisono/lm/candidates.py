@@ -11,6 +11,7 @@ from collections.abc import Callable
 import torch
 from torch.nn import functional
 
+from unisono.lm.fused_head import FusedHead
 from unisono.lm.gray import decode_gray
 from unisono.lm.head import FlowHead
 
@@ -24,7 +25,7 @@ def repeat_rows(rows: torch.Tensor, candidates: int) -> torch.Tensor:
 
 
 def likelihood_scores(
-    head: FlowHead, condition: torch.Tensor, noise: torch.Tensor, solved: torch.Tensor, acoustic_dim: int
+    head: FlowHead | FusedHead, condition: torch.Tensor, noise: torch.Tensor, solved: torch.Tensor, acoustic_dim: int
 ) -> torch.Tensor:
     """How well straight lines from noise to result agree with the unguided velocity; higher is likelier.
 

@@ -6,11 +6,12 @@ X vector width, A its acoustic part; the rest are duration bits.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import torch
 
+from unisono.lm.fused_head import FusedHead
 from unisono.lm.head import FlowHead, HeadModulation, Modulation
 from unisono.lm.schedules import guidance_scale, time_grid
 from unisono.lm.solver import SOLVERS, Velocity, hold_forced
@@ -58,7 +59,7 @@ class FlowTable:
         return any(weight is not None for weight in self.weights)
 
 
-def flow_table(head: FlowHead, recipe: FlowRecipe) -> FlowTable:
+def flow_table(head: FlowHead | FusedHead, recipe: FlowRecipe) -> FlowTable:
     """Work out a recipe for a head. Raises ValueError for an unknown solver or fewer than one step."""
     if recipe.solver not in SOLVERS:
         raise ValueError(f"unknown solver {recipe.solver!r}, expected one of {', '.join(SOLVERS)}")
@@ -75,7 +76,9 @@ def flow_table(head: FlowHead, recipe: FlowRecipe) -> FlowTable:
     return FlowTable(grid, head.t_embedder(torch.tensor(nodes, device=head.like.device)), weights, recipe.solver)
 
 
-def guidance_weights(head: FlowHead, acoustic: float, duration: float, acoustic_dim: int) -> torch.Tensor | None:
+def guidance_weights(
+    head: FlowHead | FusedHead, acoustic: float, duration: float, acoustic_dim: int
+) -> torch.Tensor | None:
     """Guidance strength per entry [X] of a head's vectors, or None at an acoustic strength of 1."""
     if acoustic == 1.0:
         return None
@@ -84,7 +87,7 @@ def guidance_weights(head: FlowHead, acoustic: float, duration: float, acoustic_
 
 
 def solve_flow(
-    head: FlowHead,
+    head: FlowHead | FusedHead,
     table: FlowTable,
     noise: torch.Tensor,
     condition: torch.Tensor,
@@ -108,19 +111,16 @@ def solve_flow(
 
 
 def guided_velocity(
-    head: FlowHead, table: FlowTable, condition: torch.Tensor, negative: torch.Tensor | None = None
+    head: FlowHead | FusedHead, table: FlowTable, condition: torch.Tensor, negative: torch.Tensor | None = None
 ) -> Velocity:
     """The velocity at the table's evaluation times: v_neg + s · (v_pos − v_neg), or v_pos where there is no guidance.
-
-    The modulation of all layers at all times is computed here in one product per layer, so that its weights are read
-    once per token and not once per step.
 
     Returns:
         (index of the evaluation time, x [M, X]) -> [M, X].
     """
     rows = condition.shape[0]
     both = condition if negative is None or not table.guided else torch.cat([condition, negative])
-    modulations = _per_time(head.modulate(head.signal(both, table.embeddings)))
+    modulations = head.modulations(both, table.embeddings)
 
     def velocity(index: int, x: torch.Tensor) -> torch.Tensor:
         weight, modulation = table.weights[index], modulations[index]
@@ -154,20 +154,6 @@ def flow_loss(
     at = times[:, None].to(target)
     point = (1 - at) * noise + at * target
     return (velocity(point, times, hidden) - (target - noise)).square()
-
-
-def _per_time(modulation: HeadModulation) -> list[HeadModulation]:
-    """[S, M, C] modulations -> one [M, C] modulation per evaluation time."""
-    layers = [_unbind(layer) for layer in modulation.layers]
-    final = _unbind(modulation.final)
-    return [HeadModulation(tuple(layer[index] for layer in layers), final[index]) for index in range(len(final))]
-
-
-def _unbind(modulation: Modulation) -> Sequence[Modulation]:
-    """One modulation [S, M, C] -> S modulations [M, C]."""
-    shifts, scales = modulation.shift.unbind(0), modulation.scale.unbind(0)
-    gates = [None] * len(shifts) if modulation.gate is None else modulation.gate.unbind(0)
-    return [Modulation(*parts) for parts in zip(shifts, scales, gates, strict=True)]
 
 
 def _first_rows(modulation: HeadModulation, rows: int) -> HeadModulation:

@@ -7,6 +7,7 @@ numbers, then the bits of two durations).
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -15,7 +16,6 @@ from torch import nn
 from torch.nn import functional
 
 from unisono.lm.norms import RMSNorm, rms_norm
-from unisono.lm.packing import FeedForward
 
 SINUSOID_WIDTH = 256
 LONGEST_PERIOD = 10000.0
@@ -59,10 +59,6 @@ class TimestepEmbedder(nn.Module):
         """[M] -> [M, C]."""
         return self.mlp(sinusoid(times).to(self.mlp[0].weight.dtype))
 
-    def packed(self) -> TimestepEmbedder:
-        """Stays as it is: it runs once per call."""
-        return self
-
 
 class GatedFeedForward(nn.Module):
     """down(SiLU(gate(x)) · up(x)), without biases."""
@@ -76,10 +72,6 @@ class GatedFeedForward(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """[.., C] -> [.., C]."""
         return self.down_proj(functional.silu(self.gate_proj(x)) * self.up_proj(x))
-
-    def packed(self) -> FeedForward:
-        """Its int8 counterpart."""
-        return FeedForward(self.gate_proj.weight, self.up_proj.weight, self.down_proj.weight, "int8")
 
 
 class HeadLayer(nn.Module):
@@ -125,7 +117,7 @@ class FlowHead(nn.Module):
     """Velocity of a flowing vector, given its time and a condition.
 
     `forward` is the plain call. Solvers use its two halves, so that everything that depends on time and condition
-    alone is computed once per token: `signal` and `modulate` for all times at once, then `velocity` per time.
+    alone is computed once per token: `modulations` for all times at once, then `velocity` per time.
     """
 
     def __init__(self, width: int, latent: int, layers: int, ffn_ratio: float, eps: float = 1e-5) -> None:
@@ -162,9 +154,15 @@ class FlowHead(nn.Module):
         """
         return self.velocity(x, self.modulate(self.cond_proj(condition) + self.t_embedder(times)))
 
-    def signal(self, condition: torch.Tensor, time_embeddings: torch.Tensor) -> torch.Tensor:
-        """Conditions [M, C] and embedded times [S, C] -> [S, M, C]."""
-        return self.cond_proj(condition) + time_embeddings[:, None]
+    def modulations(self, condition: torch.Tensor, time_embeddings: torch.Tensor) -> list[HeadModulation]:
+        """Conditions [M, C] and embedded times [S, C] -> the modulation [M, C] of every layer at each time.
+
+        All times go through one product per layer, so that its weights are read once per token and not once per step.
+        """
+        together = self.modulate(self.cond_proj(condition) + time_embeddings[:, None])  # [S, M, C]
+        layers = [_unbind(layer) for layer in together.layers]
+        final = _unbind(together.final)
+        return [HeadModulation(tuple(layer[index] for layer in layers), final[index]) for index in range(len(final))]
 
     def modulate(self, signal: torch.Tensor) -> HeadModulation:
         """[.., C] -> the modulation of every layer, with the same leading axes."""
@@ -177,3 +175,10 @@ class FlowHead(nn.Module):
         for layer, layer_modulation in zip(self.layers, modulation.layers, strict=True):
             hidden = layer(hidden, layer_modulation)
         return self.final_layer(hidden, modulation.final)
+
+
+def _unbind(modulation: Modulation) -> Sequence[Modulation]:
+    """One modulation [S, M, C] -> S modulations [M, C]."""
+    shifts, scales = modulation.shift.unbind(0), modulation.scale.unbind(0)
+    gates = [None] * len(shifts) if modulation.gate is None else modulation.gate.unbind(0)
+    return [Modulation(*parts) for parts in zip(shifts, scales, gates, strict=True)]

@@ -18,10 +18,11 @@ from unisono.families.tada.config import TadaConfig
 from unisono.families.tada.options import InferenceOptions
 from unisono.files import Checkpoint
 from unisono.lm.backbone import Backbone, LlamaBackbone
+from unisono.lm.fused_head import FusedHead
 from unisono.lm.gray import encode_gray
 from unisono.lm.head import FlowHead
 from unisono.lm.llama import Llama
-from unisono.lm.packing import PACKINGS, int8_copy
+from unisono.lm.packing import FUSED_LIMIT, PACKINGS
 
 if TYPE_CHECKING:
     from unisono.families.tada.decoder import Decoder
@@ -206,11 +207,12 @@ class TadaForCausalLM(Checkpoint, nn.Module):
         """The backbone, ready to be stepped; kept until the weights change."""
         return self._kept("backbone", self.model, lambda: LlamaBackbone(self.model, self._packing))
 
-    def flow_head(self) -> FlowHead:
-        """The flow head to solve with: `prediction_head`, or its packed copy, kept until the weights change."""
-        if self._packing == "none":
+    def flow_head(self) -> FlowHead | FusedHead:
+        """The flow head to solve with; kept until the weights change."""
+        weights = sum(parameter.numel() for parameter in self.prediction_head.parameters())
+        if self._packing == "none" and weights > FUSED_LIMIT:
             return self.prediction_head
-        return self._kept("head", self.prediction_head, lambda: int8_copy(self.prediction_head))
+        return self._kept("head", self.prediction_head, lambda: FusedHead(self.prediction_head, self._packing))
 
     def _kept(self, name: str, module: nn.Module, make: Callable[[], Any]) -> Any:
         """What `make` made of a module's weights, made anew when they were replaced or written to."""

@@ -29,6 +29,7 @@ from unisono.families.tada.timing import Tempo
 from unisono.interface import Tokenizer
 from unisono.lm.candidates import reference_embedding
 from unisono.lm.flow import FlowTable, flow_table
+from unisono.lm.fused_head import FusedHead
 from unisono.lm.head import FlowHead
 
 
@@ -58,7 +59,7 @@ class Plan:
     steps: int
     prefill: int
     options: InferenceOptions
-    head: FlowHead
+    head: FlowHead | FusedHead
     flow: FlowTable
     silence: torch.Tensor | None
     reference: torch.Tensor | None
