@@ -12,7 +12,7 @@ import numpy as np
 from unisono.align import words_from_marks
 from unisono.families.spelling import Spelled
 from unisono.interface import Audio, Speech, Token, Word
-from unisono.text import source_words
+from unisono.text import shown_words
 
 FRAMES_PER_SECOND = 50
 
@@ -25,9 +25,10 @@ def speech_of(spelled: Spelled, positions: Sequence[int], audio: Audio, lead: fl
         lead: seconds from a word's start to its first mark.
     """
     duration = len(audio.samples) / audio.sample_rate
-    words = words_from_marks(
-        spelled.source, source_words(spelled.source), spelled.spans, positions, duration, lead=lead, audio=audio
-    )
+    shown = shown_words(spelled.source)
+    spans = [word.span for word in shown]
+    words = words_from_marks(spelled.source, spans, spelled.spans, positions, duration, lead=lead, audio=audio)
+    words = [word._replace(text=text) for word, (text, _) in zip(words, shown, strict=True)]  # without tags inside
     gaps = np.diff(np.asarray(positions), prepend=0).tolist()
     tokens = [Token(*row) for row in zip(spelled.ids, spelled.texts, positions, gaps, strict=True)]
     return Speech(audio.samples, audio.sample_rate, spelled.source, words, tokens)

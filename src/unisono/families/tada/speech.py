@@ -20,7 +20,7 @@ from torch.nn import functional
 from unisono.errors import CheckpointError, GenerationError, InputError
 from unisono.families.checks import check_maker, check_sound, check_text
 from unisono.families.joining import FRAMES_PER_SECOND, cut, join, shift, speech_of
-from unisono.families.spelling import Spelled, spell
+from unisono.families.spelling import Spelled, spell, spell_sentences
 from unisono.families.tada.aligner import Aligner, AlignerOutput
 from unisono.families.tada.card import CARD, Card, make_options, read_card
 from unisono.families.tada.decoder import Decoder
@@ -34,7 +34,7 @@ from unisono.families.tada.voice_prompt import VoicePrompt, check_pieces, plan_s
 from unisono.files import find_folder, load_voice
 from unisono.interface import AlignedTokens, Audio, Span, Speech, Tokenizer, Voice
 from unisono.lm.draws import GeneratorDraws
-from unisono.text import load_tokenizer, split_sentences
+from unisono.text import load_tokenizer
 
 CODEC = "HumeAI/tada-codec"  # where published language models find their codec
 WINDOW_SECONDS, WINDOW_STRIDE = 30.0, 25.0  # of the aligner, for recordings longer than twice that
@@ -174,8 +174,14 @@ class TadaSpeech:
     ) -> Iterator[Speech]:
         """Speak sentence by sentence; whatever can be refused is refused before the first one."""
         options, draws = make_options(self.card, given), GeneratorDraws.seeded([_check_seed(seed)])
-        spans = split_sentences(check_text(text))
-        spelled = [self._spell(text[span.start : span.end]) for span in spans]
+        card = self.card
+        spelled = spell_sentences(
+            check_text(text),
+            self.tokenizer,
+            style=card.style,
+            language=card.language,
+            leading_space=card.leading_space,
+        )
         voice = voice or self.default_voice
         if voice is not None:
             check_maker(voice.tokens, self.family, self.name, f"voice {voice.name}")
