@@ -48,27 +48,20 @@ def drawn_durations(model: TadaForCausalLM, plan: Plan, vectors: torch.Tensor) -
 
 
 def keep_time(model: TadaForCausalLM, plan: Plan, state: State, seen: Stepped, slot: int) -> Stepped:
-    """Decide the gaps of a slot; where they are others than the drawn ones, solve again from the same noise with
-    their bits held on their path, so that the vector is one that goes with them."""
+    """Decide the gaps of a slot. Where they are others than the drawn ones, solve again from the same noise with their
+    bits held on their path, so that the vector is one that goes with them."""
     drawn = drawn_durations(model, plan, seen.chosen)
     decided = [timer.decide(slot, *row) for timer, row in zip(state.timers, drawn.tolist(), strict=True)]
-    durations = torch.tensor(decided, device=drawn.device)
-    changed = (durations != drawn).any(1)
+    gaps = torch.tensor(decided, device=drawn.device)  # [B, 4]
+    changed = (gaps[:, :2] != drawn).any(1)
     if not changed.any():
-        return replace(seen, durations=durations)
-    bits = encode_gray(durations, model.config.duration_bits).flatten(1).to(seen.chosen)
-    forced = {model.config.acoustic_dim: bits}
+        return replace(seen, gaps=gaps)
+    bits = encode_gray(gaps[:, :2], model.config.duration_bits).flatten(1).to(seen.chosen)
     away = None if seen.negative is None else model.condition(seen.negative[: plan.batch])
     condition = model.condition(seen.condition[: plan.batch])
-    again = solve_flow(plan.head, plan.flow, _kept_noise(seen, plan.batch), condition, away, forced)
-    return replace(seen, durations=durations, chosen=torch.where(changed[:, None], again, seen.chosen))
-
-
-def _kept_noise(seen: Stepped, batch: int) -> torch.Tensor:
-    """The noise [B, X] that the chosen candidates began with."""
-    if seen.scores is None:
-        return seen.noise
-    return choose(seen.noise, seen.scores)
+    noise = seen.noise if seen.scores is None else choose(seen.noise, seen.scores)
+    again = solve_flow(plan.head, plan.flow, noise, condition, away, {model.config.acoustic_dim: bits})
+    return replace(seen, gaps=gaps, chosen=torch.where(changed[:, None], again, seen.chosen))
 
 
 def _negative_hidden(plan: Plan, state: State, seen: Stepped) -> torch.Tensor:

@@ -136,11 +136,14 @@ def _record(model: TadaForCausalLM, plan: Plan, state: State, slot: int, seen: S
         state.vector, state.mask = seen.chosen[:, :width], torch.ones_like(state.mask)
     if slot + 1 < tables.times:
         state.before, state.after = tables.before[:, slot + 1], tables.after[:, slot + 1]
+        spoken = state.before
+    elif seen.gaps is None:
+        state.before, state.after = drawn_durations(model, plan, seen.chosen).unbind(-1)
+        spoken = state.before
     else:
-        spoken = drawn_durations(model, plan, seen.chosen) if seen.durations is None else seen.durations
-        state.before, state.after = spoken.unbind(-1)
+        spoken, _, state.before, state.after = seen.gaps.unbind(-1)
     state.vectors.append(state.vector)
-    state.befores.append(state.before)
+    state.befores.append(spoken)
 
 
 def _check_finite(state: State, seen: Stepped, last: bool) -> None:

@@ -62,7 +62,7 @@ class Stepped:
     """What one step saw and made; every tensor as the step had it, None where the step made none.
 
     ids [V, B]; vector, mask, before, after as read by the positive branch; hidden [V, B, H]; condition, negative
-    [K·B, H]; noise (scaled), solved [K·B, X]; scores [K, B]; chosen [B, X]; durations int64 [B, 2], the gaps to speak
+    [K·B, H]; noise (scaled), solved [K·B, X]; scores [K, B]; chosen [B, X]; gaps int64 [B, 4], `timing.Decided`
     where they were decided and not just drawn; logits [V, B, vocabulary], probabilities [B, vocabulary], token [B].
     """
 
@@ -79,7 +79,7 @@ class Stepped:
     solved: torch.Tensor | None = None
     scores: torch.Tensor | None = None
     chosen: torch.Tensor | None = None
-    durations: torch.Tensor | None = None
+    gaps: torch.Tensor | None = None
     logits: torch.Tensor | None = None
     probabilities: torch.Tensor | None = None
     token: torch.Tensor | None = None
