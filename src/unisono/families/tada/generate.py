@@ -46,6 +46,7 @@ def start(
     nothing = plan.raw_ids.new_zeros(batch)
     state = State(
         position=length,
+        steps=plan.steps,
         branch_ids=plan.branch_ids,
         cache=cache,
         backbone=backbone,
@@ -82,11 +83,11 @@ def step(model: TadaForCausalLM, plan: Plan, state: State, observer: Observer | 
         seen = solve(model, plan, state, seen)
         if state.timers and slot >= 0:
             seen = keep_time(model, plan, state, seen, slot)
-    if position >= state.branch_ids.shape[2] - 1 and (plan.draw_all or position < plan.steps - 1):
+    if position >= state.branch_ids.shape[2] - 1 and (plan.draw_all or position < state.steps - 1):
         seen = choose_text(model, plan, state, seen)
     if observer is not None:
         observer(seen)
-    _check_finite(state, seen, last=position == plan.steps - 1)
+    _check_finite(state, seen, last=position == state.steps - 1)
     if slot >= 0:
         _record(model, plan, state, slot, seen)
     state.position += 1
@@ -104,7 +105,7 @@ def generate_slots(
 ) -> Slots:
     """Run a plan to its end."""
     state = start(model, plan, backbone or model.runner(), draws, observer)
-    while state.position < plan.steps:
+    while state.position < state.steps:
         step(model, plan, state, observer)
     return finish(plan, state)
 

@@ -34,6 +34,21 @@ from unisono.lm.head import FlowHead
 
 
 @dataclass(frozen=True)
+class Invention:
+    """Text that the model makes up, one row, until it ends its turn.
+
+    Attributes:
+        allowed: bool [vocabulary], tokens of text and those that end the turn.
+        ends: ids that end the turn. least, most: tokens before it may, and must, end.
+    """
+
+    allowed: torch.Tensor
+    ends: tuple[int, ...]
+    least: int
+    most: int
+
+
+@dataclass(frozen=True)
 class Plan:
     """Everything known before the first step.
 
@@ -49,6 +64,7 @@ class Plan:
             random streams are the published ones (spec section 18, quirk 22).
         longest: frames that a drawn duration may have at most; None = whatever the model has classes for.
         tempos: what is asked of each row's gaps; () = they stay as drawn.
+        invention: how far text is invented and of which tokens; None = as many as there are steps, of all but pad.
     """
 
     tokenizer: Tokenizer
@@ -67,6 +83,7 @@ class Plan:
     draw_all: bool
     longest: int | None = None
     tempos: tuple[Tempo, ...] = ()
+    invention: Invention | None = None
 
     @property
     def batch(self) -> int:

@@ -96,27 +96,28 @@ def _take(speaker: Speaker, spelled: Spelled) -> tuple[Speech, torch.Tensor]:
         tempo=script.tempo,
     )
     slots = run(model, plan, speaker.draws, speaker.watch)
-    return render_line(speaker, spelled, script, slots, last), slots.vectors[0, last + 1 : last + 1 + len(script.ids)]
+    audio, positions = render_line(speaker, spelled.source, script, slots, last)
+    speech = speech_of(spelled, [positions[index] for index in script.shown], audio, card.word_lead)
+    return speech, slots.vectors[0, last + 1 : last + 1 + len(script.ids)]
 
 
-def render_line(speaker: Speaker, spelled: Spelled, script: Line, slots: Slots, last: int) -> Speech:
-    """The sound of a line's slots.
+def render_line(speaker: Speaker, source: str, script: Line, slots: Slots, last: int) -> tuple[Audio, list[int]]:
+    """The sound of a line's slots, and the 1-based frames [n] of their marks in it.
 
     Args:
-        last: slot of what was spoken before the line's first token.
+        source: what messages call the line. last: slot of what was spoken before the line's first token.
     """
     model, card, count = speaker.model, speaker.card, len(script.ids)
     drawn = slots.vectors[0, last : last + count + 1 + card.end_vector].float()
     vectors = drawn * model.config.acoustic_std + model.config.acoustic_mean
     before = slots.before[0, last : last + count + 2]  # with the end token's
-    before = _capped(before, script, speaker.options.token_seconds, spelled.source)
+    before = _capped(before, script, speaker.options.token_seconds, source)
     end = before[-1:]
     rendered = render(model.decoder, vectors, torch.cat([before, end]) if card.end_vector else before)
     positions = rendered.positions[1 : count + 1].tolist()
     # Never less than a frame, so that the last mark lies inside; what the renderer adds behind the end is cut.
     frames = positions[-1] + max(int(end), 1)
-    audio = Audio(fit(rendered.audio, frames * HOP), card.sample_rate)
-    return speech_of(spelled, [positions[index] for index in script.shown], audio, card.word_lead)
+    return Audio(fit(rendered.audio, frames * HOP), card.sample_rate), positions
 
 
 def _capped(before: torch.Tensor, script: Line, seconds: float, source: str) -> torch.Tensor:

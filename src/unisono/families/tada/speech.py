@@ -8,6 +8,7 @@ from __future__ import annotations
 import datetime
 import math
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from functools import cached_property
 from itertools import accumulate
 from pathlib import Path
@@ -21,6 +22,7 @@ from unisono.families.joining import FRAMES_PER_SECOND, cut, join, shift, speech
 from unisono.families.spelling import Spelled, spell, spell_sentences
 from unisono.families.tada.aligner import Aligner, AlignerOutput
 from unisono.families.tada.card import Card, make_options, read_card
+from unisono.families.tada.continuing import continue_speech, speakable, with_recording
 from unisono.families.tada.decoder import Decoder
 from unisono.families.tada.encoder import Encoder
 from unisono.families.tada.likeness import Likeness, likeness_to
@@ -30,7 +32,7 @@ from unisono.families.tada.render import expand
 from unisono.families.tada.sentence import Speaker, fit, speak_sentence
 from unisono.families.tada.speaker import AcousticSpkrVerf
 from unisono.families.tada.state import Stepped
-from unisono.families.tada.voice_prompt import VoicePrompt, check_pieces, voice_prompt
+from unisono.families.tada.voice_prompt import VoicePrompt, check_pieces, pieces_prompt, voice_prompt
 from unisono.files import find_folder, load_voice
 from unisono.interface import AlignedTokens, Audio, Span, Speech, Tokenizer, Voice
 from unisono.lm.draws import GeneratorDraws
@@ -39,6 +41,7 @@ from unisono.text import load_tokenizer
 CODEC = "HumeAI/tada-codec"  # where published language models find their codec
 SCORER = "spkr-verf"  # subfolder of the codec with the speaker network
 WINDOW_SECONDS, WINDOW_STRIDE = 30.0, 25.0  # of the aligner, for recordings longer than twice that
+MOST_INVENTED = 2000  # tokens of one continuation
 SPARE_FRAMES = 2  # that the encoder adds at the end
 Progress = Callable[[int, int], None]
 
@@ -87,7 +90,7 @@ class TadaSpeech:
     family = "tada"
     can_clone = True
     can_stream = True
-    can_continue = False
+    can_continue = True
     word_times = True
 
     def __init__(self, model: TadaForCausalLM, card: Card, folder: Path, codec: Path) -> None:
@@ -192,6 +195,51 @@ class TadaSpeech:
         for sentence in spelled:
             yield speak_sentence(speaker, sentence)
         watch.finish()
+
+    def continue_(
+        self,
+        audio: str | Path | Audio,
+        *,
+        text: str,
+        tokens: int = 40,
+        with_prompt: bool = False,
+        seed: int = 0,
+        progress: Progress | None = None,
+        **options: Any,
+    ) -> Speech:
+        """Speak on from a recording: text and sound are made up together, until the model ends its turn.
+
+        Args:
+            audio: file name, "-" for standard input, or samples. text: what is said in it.
+            tokens: at most so many are made up, 1 to 2000.
+            with_prompt: put the recording before it; then times count from the recording's start.
+            seed, progress, options: as in `say`; the text options (text_temperature, top_k, top_p, ...) count here.
+
+        Returns:
+            a Speech whose text is what was made up, after the recording's where that is put before it.
+
+        Raises:
+            AudioError, InputError: unusable sound, text or option. AlignmentError: more tokens than frames.
+            GenerationError: a value that is not finite.
+        """
+        if not isinstance(tokens, int) or isinstance(tokens, bool) or not 1 <= tokens <= MOST_INVENTED:
+            raise InputError(f"tokens is {tokens!r}, wanted is a whole number from 1 to {MOST_INVENTED}")
+        chosen, draws = make_options(self.card, options), GeneratorDraws.seeded([_check_seed(seed)])
+        sound = check_sound(audio)
+        pieces = self.encode(sound, text=text)
+        heard = self._respell(pieces)
+        prompt = pieces_prompt(self.model, pieces)
+        self._likeness(prompt, replace(chosen, speaker_threshold=None))
+        watch = _Counter(progress, tokens + self.model.config.shift_acoustic)
+        speaker = Speaker(self.model, self.card, prompt, chosen, draws, None, watch)
+        speech = continue_speech(speaker, pieces, tokens, self._speakable)
+        watch.finish()
+        return with_recording(speech, sound, pieces, heard, self.card.word_lead) if with_prompt else speech
+
+    @cached_property
+    def _speakable(self) -> torch.Tensor:
+        """Ids that may be made up: bool [vocabulary]."""
+        return speakable(self.tokenizer, self.model.config.vocab_size)
 
     def _likeness(self, prompt: VoicePrompt, options: SpeakOptions) -> Likeness | None:
         """The score of sentences against a voice, where one is asked for; finds the speaker network if it is there."""

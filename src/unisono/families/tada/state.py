@@ -22,7 +22,7 @@ class State:
     """Where a generation stands; `step` advances it in place and hands it back.
 
     Attributes:
-        position: the next position to run.
+        position: the next position to run. steps: positions to run in all; known later where text is invented.
         branch_ids: int64 [V, B, n], known and chosen ids. cache: the backbone's.
         vector [B, A], mask, before, after int64 [B]: what the next step reads.
         vectors: [B, A] per slot so far. befores: int64 [B] per slot so far. sampled: int64 [B] per chosen text token.
@@ -32,6 +32,7 @@ class State:
     """
 
     position: int
+    steps: int
     branch_ids: torch.Tensor
     cache: Any
     backbone: Backbone

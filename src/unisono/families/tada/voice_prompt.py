@@ -42,14 +42,18 @@ def voice_prompt(model: TadaForCausalLM, voice: Voice | None, name_speaker: bool
         nothing = torch.zeros(1, 0, dtype=torch.long, device=model.device)
         vectors = torch.zeros(1, 0, model.config.acoustic_dim, device=model.device, dtype=model.dtype)
         return VoicePrompt([], vectors, nothing)
-    tokens = voice.tokens
-    check_pieces(model, tokens, f"voice {voice.name}")
+    check_pieces(model, voice.tokens, f"voice {voice.name}")
+    return pieces_prompt(model, voice.tokens, voice.speaker if name_speaker else "")
+
+
+def pieces_prompt(model: TadaForCausalLM, tokens: AlignedTokens, system: str = "") -> VoicePrompt:
+    """Pieces of speech that fit the model, in the language model's scale."""
     scaled = (tokens.vectors - model.config.acoustic_mean) / model.config.acoustic_std
     return VoicePrompt(
         tokens.text_ids.tolist(),
         scaled[None].to(model.device, model.dtype),
         tokens.positions[None].to(model.device),
-        voice.speaker if name_speaker else "",
+        system,
     )
 
 
