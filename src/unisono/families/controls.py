@@ -215,6 +215,7 @@ CONTROLS = (
     ),
 )
 NAMES: Mapping[str, Control] = {control.name: control for control in CONTROLS}
+OURS = ("duration_noise_temperature",)  # a field of `InferenceOptions` that upstream does not have
 SEED_RANGE = "0 to 2^63 − 1"
 
 
@@ -240,7 +241,7 @@ def sentence(control: Control) -> str:
 def documented(function: Any) -> Any:
     """A decorator that puts a line for each control into a docstring in place of "{controls}"."""
     lines = [f"{control.name}: {sentence(control)}" for control in CONTROLS]
-    function.__doc__ = function.__doc__.replace("{controls}", "\n                ".join(lines))
+    function.__doc__ = function.__doc__.replace("{controls}", ("\n" + " " * 16).join(lines))
     return function
 
 
@@ -252,6 +253,7 @@ def table() -> Iterator[str]:
     for control in CONTROLS:
         flag = f"`--{control.name.replace('_', '-')}`"
         published = f"`{control.published}`" if control.published else "(ours)"
+        published += " (ours)" if control.published in OURS else ""
         set_here = own.get(control.name, "")
         yield (
             f"| {flag} | `{control.name}` | {published} | {control.usual} | {set_here} | {control.range} "

@@ -18,6 +18,7 @@ import torch
 
 from unisono.errors import CheckpointError, InputError
 from unisono.families.checks import check_maker, check_sound, check_text
+from unisono.families.controls import documented
 from unisono.families.joining import FRAMES_PER_SECOND, cut, join, shift, speech_of
 from unisono.families.spelling import Spelled, spell, spell_sentences
 from unisono.families.tada.aligner import Aligner, AlignerOutput
@@ -123,6 +124,7 @@ class TadaSpeech:
 
     # Text to speech
 
+    @documented
     def say(
         self,
         text: str | Sequence[str],
@@ -139,7 +141,8 @@ class TadaSpeech:
             voice: None = the model's own.
             seed: same seed, same bytes on a CPU.
             progress: called with (tokens done, tokens in all) while speaking.
-            options: steps, guidance, duration_guidance, temperature, speed, candidates, or published names.
+            options: under these names or the published ones; a model's card may have other defaults.
+                {controls}
 
         Returns:
             a Speech, or for several texts a list of them.
@@ -196,6 +199,7 @@ class TadaSpeech:
             yield speak_sentence(speaker, sentence)
         watch.finish()
 
+    @documented
     def continue_(
         self,
         audio: str | Path | Audio,
@@ -213,7 +217,9 @@ class TadaSpeech:
             audio: file name, "-" for standard input, or samples. text: what is said in it.
             tokens: at most so many are made up, 1 to 2000.
             with_prompt: put the recording before it; then times count from the recording's start.
-            seed, progress, options: as in `say`; the text options (text_temperature, top_k, top_p, ...) count here.
+            seed, progress: as in `say`.
+            options: as in `say`, but the recording's sound stays as it is unless transition_steps are asked for.
+                {controls}
 
         Returns:
             a Speech whose text is what was made up, after the recording's where that is put before it.
