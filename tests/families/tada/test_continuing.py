@@ -52,7 +52,7 @@ def test_the_seed_decides_and_text_options_count(tiny_model, recording, transcri
     first = go()
     assert np.array_equal(first.audio, go().audio) and first.text == go().text
     assert {first.text} != {go(seed=seed).text for seed in (2, 3, 4)}
-    assert go(text_sample=False).text == go(seed=1, top_k=1, repetition_penalty=1.0).text
+    assert go(text_sample=False).text == go(text_sample=False).text != first.text
     assert go(text_temperature=5.0, top_p=1.0).text != first.text
 
 

@@ -102,7 +102,7 @@ def test_takes_are_scored_and_the_best_is_kept(tiny_model):
     assert np.array_equal(again.audio, hard.audio)
 
 
-def test_a_speaker_network_scores_where_there_is_one(tiny_folder, monkeypatch):
+def test_a_speaker_network_scores_where_there_is_one(tiny_folder):
     model = hub.load(tiny_folder, device="cpu")
     with pytest.raises(InputError, match="spkr-verf"):
         model.say("Hello.", candidates=2, scorer="spkr_verification")

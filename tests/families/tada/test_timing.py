@@ -96,9 +96,9 @@ def test_a_pause_is_written_before_the_space_and_takes_the_asked_time():
 
 def test_pauses_at_the_ends():
     made = line(spelled(" ab", {1: 0.5}), 1.0, [1, 2])
-    assert made.ids == [32, 1, 2, 97, 98] or made.tempo.more  # nothing is before the text that could go on sounding
-    start = line(spelled("ab", {0: 0.5}), 1.0, [1, 2])
-    assert start.ids == [97, 98] and start.tempo.more == {0: 25}
+    assert made.ids == [32, 1, 2, 97, 98] and made.shown == [0, 3, 4]
+    start = line(spelled("ab", {0: 0.5}), 1.0, [1, 2])  # what the voice said last shall not go on sounding either
+    assert start.ids == [1, 2, 97, 98] and start.tempo.exact == {1: MARK_GAP, 2: 25 - MARK_GAP}
     end = line(spelled("ab", {2: 0.5}), 1.0, [1, 2])
     assert end.ids == [97, 98, 1, 2] and end.tempo.exact == {3: MARK_GAP, 4: 25 - MARK_GAP}
 

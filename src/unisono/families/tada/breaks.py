@@ -41,10 +41,10 @@ def line(spelled: Spelled, speed: float, pause_ids: Sequence[int]) -> Line:
     ids, shown, factors, more, exact = [], [], [], {}, {}
     for index in range(len(spelled.ids) + 1):
         frames = pauses.get(index, 0)
-        if index > 0 and frames > MARK_GAP * len(pause_ids) > 0:
+        if frames > MARK_GAP * len(pause_ids) > 0:
             start = len(ids)
             ids += pause_ids
-            factors += [rates[index - 1]] * len(pause_ids)
+            factors += [rates[max(index - 1, 0)]] * len(pause_ids)
             exact |= {gap: MARK_GAP for gap in range(start + 1, len(ids))}
             exact[len(ids)] = frames - MARK_GAP * (len(pause_ids) - 1)
         elif frames:

@@ -24,7 +24,7 @@ from unisono.families.tada.plan import Invention, Plan, make_plan
 from unisono.families.tada.prompt import prompt_tables, sequence_ids
 from unisono.families.tada.published import run
 from unisono.families.tada.render import HOP
-from unisono.families.tada.sentence import Speaker, render_line
+from unisono.families.tada.sentence import Speaker, best_take, render_line
 from unisono.families.tada.timing import Tempo
 from unisono.families.tada.voice_prompt import VoicePrompt, prompt_prefix, speaker_scorer
 from unisono.interface import AlignedTokens, Audio, Span, Speech, Tokenizer
@@ -43,9 +43,8 @@ def speakable(tokenizer: Tokenizer, vocabulary: int) -> torch.Tensor:
     return allowed
 
 
-@torch.inference_mode()
 def continue_speech(speaker: Speaker, pieces: AlignedTokens, tokens: int, allowed: torch.Tensor) -> Speech:
-    """What comes after a recording.
+    """What comes after a recording. See `best_take` for what it warns of; another take has another text.
 
     Args:
         speaker: its prompt is the recording. pieces: the recording's.
@@ -54,6 +53,12 @@ def continue_speech(speaker: Speaker, pieces: AlignedTokens, tokens: int, allowe
     Raises:
         GenerationError: a value that is not finite.
     """
+    return best_take(speaker, "the continuation", lambda: _take(speaker, pieces, tokens, allowed))
+
+
+@torch.inference_mode()
+def _take(speaker: Speaker, pieces: AlignedTokens, tokens: int, allowed: torch.Tensor) -> tuple[Speech, torch.Tensor]:
+    """One take, and its vectors [n, A] as the language model made them."""
     model, options = speaker.model, speaker.options
     left = pieces.frames - int(pieces.positions[-1])  # frames of the recording after its last mark
     plan, last = _plan(model, speaker.prompt, options, tokens, allowed, left)
@@ -63,12 +68,13 @@ def continue_speech(speaker: Speaker, pieces: AlignedTokens, tokens: int, allowe
     audio, positions = render_line(speaker, "the continuation", script, slots, last)
     samples = audio.samples[left * HOP :].copy()
     samples[:FADE] *= np.linspace(0, 1, FADE, endpoint=False, dtype=np.float32)[: len(samples)]
-    return speech_of(
+    speech = speech_of(
         _spelled(model.tokenizer, ids),
         [position - left for position in positions],
         Audio(samples, audio.sample_rate),
         speaker.card.word_lead,
     )
+    return speech, slots.vectors[0, last + 1 : last + 1 + len(ids)]
 
 
 def _plan(
@@ -137,4 +143,5 @@ def with_recording(speech: Speech, sound: Audio, pieces: AlignedTokens, heard: S
         spans,
     )
     positions = [*pieces.positions.tolist(), *(token.position for token in new)]
-    return speech_of(both, positions, Audio(np.concatenate([samples, speech.audio]), speech.sample_rate), lead)
+    sound = Audio(np.concatenate([samples, speech.audio]), speech.sample_rate)
+    return replace(speech_of(both, positions, sound, lead), speaker_scores=speech.speaker_scores)

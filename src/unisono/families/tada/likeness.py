@@ -32,6 +32,7 @@ class Likeness:
     method: str
     measure: Callable[[torch.Tensor, Speech], float]
 
+    @torch.inference_mode()
     def score(self, vectors: torch.Tensor, speech: Speech) -> float:
         """How alike speech and voice are, at most 1."""
         return round(self.measure(vectors, speech), 4)

@@ -6,6 +6,7 @@ Axes: T tokens of the text, n tokens that are spoken, A vector width, N samples.
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -51,20 +52,28 @@ class Speaker:
 
 
 def speak_sentence(speaker: Speaker, spelled: Spelled) -> Speech:
-    """Speak one sentence; it ends at the mark of the end token.
+    """Speak one sentence; it ends at the mark of the end token. See `best_take` for what it warns of.
 
-    With a speaker threshold it is spoken again while its score is lower, and the best take is kept.
-
-    Warns:
-        GenerationWarning: no take was like the voice, or the sentence was cut to the longest time it may take.
     Raises:
         GenerationError: a value that is not finite.
     """
+    return best_take(speaker, spelled.source, lambda: _take(speaker, spelled))
+
+
+def best_take(speaker: Speaker, source: str, take: Callable[[], tuple[Speech, torch.Tensor]]) -> Speech:
+    """One take, or with a speaker threshold as many as it needs to sound like the voice; the best of them.
+
+    Args:
+        source: what messages call it. take: makes a speech and its vectors [n, A], another one every time.
+
+    Warns:
+        GenerationWarning: no take was enough like the voice.
+    """
     if speaker.likeness is None:
-        return _take(speaker, spelled)[0]
+        return take()[0]
     options, best, scores = speaker.options, None, []
     while len(scores) <= options.retries:
-        speech, vectors = _take(speaker, spelled)
+        speech, vectors = take()
         scores.append(speaker.likeness.score(vectors, speech))
         if best is None or scores[-1] > max(scores[:-1]):
             best = speech
@@ -72,7 +81,7 @@ def speak_sentence(speaker: Speaker, spelled: Spelled) -> Speech:
             break
     else:
         warnings.warn(
-            f"no take of {spelled.source.strip()[:30]!r} reached the speaker threshold {options.speaker_threshold:g}: "
+            f"no take of {source.strip()[:30]!r} reached the speaker threshold {options.speaker_threshold:g}: "
             f"the best of {len(scores)} scores {max(scores):.2f} and is kept",
             GenerationWarning,
             stacklevel=2,

@@ -8,7 +8,6 @@ from __future__ import annotations
 import datetime
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
 from functools import cached_property
 from itertools import accumulate
 from pathlib import Path
@@ -218,7 +217,7 @@ class TadaSpeech:
             tokens: at most so many are made up, 1 to 2000.
             with_prompt: put the recording before it; then times count from the recording's start.
             seed, progress: as in `say`.
-            options: as in `say`, but the recording's sound stays as it is unless transition_steps are asked for.
+            options: as in `say`, but transition_steps are 0 unless asked for, and speed_up_factor is what speed is.
                 {controls}
 
         Returns:
@@ -235,9 +234,8 @@ class TadaSpeech:
         pieces = self.encode(sound, text=text)
         heard = self._respell(pieces)
         prompt = pieces_prompt(self.model, pieces)
-        self._likeness(prompt, replace(chosen, speaker_threshold=None))
         watch = _Counter(progress, tokens + self.model.config.shift_acoustic)
-        speaker = Speaker(self.model, self.card, prompt, chosen, draws, None, watch)
+        speaker = Speaker(self.model, self.card, prompt, chosen, draws, self._likeness(prompt, chosen), watch)
         speech = continue_speech(speaker, pieces, tokens, self._speakable)
         watch.finish()
         return with_recording(speech, sound, pieces, heard, self.card.word_lead) if with_prompt else speech
