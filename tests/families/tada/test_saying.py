@@ -1,6 +1,7 @@
 """Speed, rates, pauses, takes and caps of `say`, with a tiny random model: what must hold for any weights."""
 
 import itertools
+import shutil
 import warnings
 
 import numpy as np
@@ -114,8 +115,6 @@ def test_a_speaker_network_scores_where_there_is_one(tiny_folder):
 
 
 def test_without_a_voice_there_is_nothing_to_compare_with(tiny_folder, tmp_path):
-    import shutil
-
     folder = shutil.copytree(tiny_folder, tmp_path / "m")
     shutil.rmtree(folder / "voices")
     with pytest.raises(InputError, match="voice"):
@@ -156,3 +155,47 @@ def test_a_damaged_voice_is_an_error(tiny_folder):
     voice.tokens.vectors[2, 3] = float("nan")
     with pytest.raises((GenerationError, CheckpointError)):
         model.say("Hello there.", voice=voice)
+
+
+@pytest.fixture(scope="module")
+def published(tiny_folder, tmp_path_factory):
+    """The tiny model as it would be published: without a card of ours, with a decoder of convolutions."""
+    from unisono.families.tada import Decoder
+    from unisono.families.tada.decoder import DecoderConfig
+
+    folder = tmp_path_factory.mktemp("published") / "tada-0b"
+    shutil.copytree(tiny_folder, folder)
+    (folder / "unisono.json").unlink()
+    shutil.rmtree(folder / "voices")
+    shutil.rmtree(folder / "decoder")
+    torch.manual_seed(3)
+    sizes = {"hidden_dim": 16, "embed_dim": 8, "num_attn_layers": 1, "num_attn_heads": 2, "attn_dim_feedforward": 16}
+    Decoder(DecoderConfig(**sizes, wav_decoder_channels=32)).save_pretrained(folder / "decoder")
+    return hub.load(folder, device="cpu")
+
+
+@pytest.mark.parametrize("with_voice", [False, True])
+def test_published_checkpoints_can_do_all_of_it(published, recording, transcript, with_voice):
+    assert published.card.end_vector and published.card.pause_text == "" and published.card.transition_steps == 5
+    voice = published.voice(recording, text=transcript) if with_voice else None
+    options = {"voice": voice, "seed": 1, "steps": 2}
+    plain = published.say("Hello there you.", **options)
+    paused = published.say("Hello [pause:0.8s]there you.", **options)
+    assert [token.id for token in paused.tokens] == [token.id for token in plain.tokens]
+    assert max(gaps(paused)) >= 40 > 15 >= max(gaps(plain))
+    slow, fast = (published.say("Hello there you.", speed=speed, **options) for speed in (0.25, 4.0))
+    assert slow.duration > 1.5 * plain.duration > 2 * fast.duration
+    rated = published.say("Hello [rate:0.25]there[/rate] you.", **options)
+    assert rated.duration > plain.duration and len(rated.tokens) == len(plain.tokens)
+    if with_voice:
+        scored = published.say("Hello there you.", speaker_threshold=-1.0, **options)
+        assert np.array_equal(scored.audio, plain.audio) and len(scored.speaker_scores[0]) == 1
+
+
+def test_published_checkpoints_speak_on(published, recording, transcript):
+    speech = published.continue_(recording, text=transcript, tokens=11, seed=1, steps=2, text_guidance=1.0)
+    assert 1 <= len(speech.tokens) <= 11 and np.isfinite(speech.audio).all()
+    whole = published.continue_(
+        recording, text=transcript, tokens=11, seed=1, steps=2, text_guidance=1.0, with_prompt=True
+    )
+    assert np.array_equal(whole.audio[-len(speech.audio) :], speech.audio)
