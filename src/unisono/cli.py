@@ -54,6 +54,7 @@ def top(
 
 
 @app.command()
+@console.with_controls
 def say(
     text: Annotated[list[str] | None, typer.Argument(help='Text; "-" is standard input, none is a sentence.')] = None,
     output: Annotated[
@@ -67,15 +68,12 @@ def say(
     words: Annotated[str | None, typer.Option(help="Word times (.json .srt .vtt .TextGrid .csv).")] = None,
     plot: PlotOption = None,
     seed: Annotated[int, typer.Option(help="Same seed, same bytes on a CPU.")] = 0,
-    speed: Annotated[float | None, typer.Option(help="Speaking rate, 0.25 to 4; 1 is the model's own.")] = None,
-    steps: Annotated[int | None, typer.Option(help="Solver steps a token, 1 to 1000.")] = None,
-    guidance: Annotated[float | None, typer.Option(help="Strength of guidance, 0 to 10; 1 is none.")] = None,
-    temperature: Annotated[float | None, typer.Option(help="Scale of the noise sound starts from, 0 to 2.")] = None,
     device: DeviceOption = None,
     dtype: DtypeOption = None,
     quantize: QuantizeOption = None,
+    **controls: Any,
 ) -> None:
-    """Speak a text."""
+    """Speak a text. A model's card may have defaults of its own."""
     from unisono import align, speak
 
     console.check_outputs(
@@ -84,9 +82,43 @@ def say(
     spoken_text = console.given_text(text, SENTENCE)
     tts, folder = _load(model, device, dtype, quantize)
     chosen = speak.find_voice(tts, folder, voice, voice_text)
-    options = _given(speed=speed, steps=steps, guidance=guidance, temperature=temperature)
     with console.progress_bar("token") as progress:
-        spoken = speak.say(tts, spoken_text, voice=chosen, seed=seed, progress=progress, **options)
+        spoken = speak.say(tts, spoken_text, voice=chosen, seed=seed, progress=progress, **controls)
+    speech = spoken.speech
+    console.write_outputs((output, speech.save), (words, speech.save_words), (plot, speech.plot))
+    console.report_spoken(spoken, output, console.report_stream(output, words))
+
+
+@app.command("continue")
+@console.with_controls
+def continue_(
+    recording: Recording,
+    text: Transcript,
+    tokens: Annotated[int, typer.Option(help="Make up at most so many tokens of text, 1 to 2000.")] = 40,
+    output: Annotated[
+        str, typer.Option("-o", "--output", help='Sound file (.wav .flac .ogg .opus .mp3); "-" is WAV on stdout.')
+    ] = "out.wav",
+    with_prompt: Annotated[bool, typer.Option("--with-prompt", help="Put the recording before it.")] = False,
+    words: Annotated[str | None, typer.Option(help="Word times (.json .srt .vtt .TextGrid .csv).")] = None,
+    plot: PlotOption = None,
+    model: ModelOption = None,
+    seed: Annotated[int, typer.Option(help="Same seed, same bytes on a CPU.")] = 0,
+    device: DeviceOption = None,
+    dtype: DtypeOption = None,
+    quantize: QuantizeOption = None,
+    **controls: Any,
+) -> None:
+    """Speak on from a recording: text and sound are made up until the model ends its turn."""
+    from unisono import align, speak
+
+    console.check_outputs(
+        (output, console.check_sound_path), (words, align.check_words_path), (plot, console.check_picture_path)
+    )
+    tts, _ = _load(model, device, dtype, quantize)
+    with console.progress_bar("token") as progress:
+        spoken = speak.continue_(
+            tts, recording, text, tokens, with_prompt=with_prompt, seed=seed, progress=progress, **controls
+        )
     speech = spoken.speech
     console.write_outputs((output, speech.save), (words, speech.save_words), (plot, speech.plot))
     console.report_spoken(spoken, output, console.report_stream(output, words))

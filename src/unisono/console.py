@@ -8,9 +8,13 @@ import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Any, TextIO
+from inspect import Parameter, signature
+from typing import TYPE_CHECKING, Annotated, Any, TextIO
+
+import typer
 
 from unisono.errors import InputError, UnisonoError
+from unisono.families.controls import CONTROLS, Control, sentence
 from unisono.files.outputs import STANDARD, all_or_none, check_output
 
 if TYPE_CHECKING:
@@ -75,6 +79,29 @@ def _be_quiet() -> None:
 
 def _stop(*_: object) -> None:
     raise KeyboardInterrupt
+
+
+def with_controls(command: Callable[..., None]) -> Callable[..., None]:
+    """A decorator: a command that ends in `**controls` gets a flag for every control of generation."""
+    own = [part for part in signature(command, eval_str=True).parameters.values() if part.kind != Parameter.VAR_KEYWORD]
+    flags = [_flag(control) for control in CONTROLS]
+
+    def run_command(**given: Any) -> None:
+        command(**{name: value for name, value in given.items() if name not in names or value is not None})
+
+    names = {flag.name for flag in flags}
+    run_command.__doc__ = command.__doc__
+    run_command.__name__ = command.__name__
+    run_command.__signature__ = signature(command).replace(parameters=[*own, *flags])  # type: ignore[attr-defined]
+    run_command.__annotations__ = {part.name: part.annotation for part in (*own, *flags)}
+    return run_command
+
+
+def _flag(control: Control) -> Parameter:
+    """The flag of a control; None where a user does not give it."""
+    option = typer.Option(help=sentence(control), show_default=False)
+    annotation = Annotated[control.kind | None, option]
+    return Parameter(control.name, Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
 
 
 def given_text(pieces: Sequence[str] | None, default: str = "") -> str:
@@ -169,6 +196,9 @@ def report_spoken(spoken: Spoken, path: str, stream: TextIO) -> None:
         f"(RTF {spoken.rtf:.3f}, {spoken.times_real_time:.1f} × real time)",
         file=stream,
     )
+    for number, scores in enumerate(speech.speaker_scores, 1):
+        takes = ", ".join(f"{score:.2f}" for score in scores)
+        print(f"sentence {number}: speaker score {max(scores):.2f} (takes: {takes})", file=stream)
     report_words(speech, stream)
 
 

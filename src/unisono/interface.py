@@ -105,13 +105,18 @@ class AlignedTokens:
 
 @dataclass
 class Speech:
-    """Generated or decoded sound with its times: `audio` float32 [N], `words`, `tokens`, the source `text`."""
+    """Generated or decoded sound with its times: `audio` float32 [N], `words`, `tokens`, the source `text`.
+
+    speaker_scores: of each sentence the likeness of its takes to the voice, where a speaker threshold was asked for;
+    the best take is the one that is heard.
+    """
 
     audio: np.ndarray
     sample_rate: int
     text: str
     words: list[Word]
     tokens: list[Token]
+    speaker_scores: list[list[float]] = field(default_factory=list)
 
     @property
     def duration(self) -> float:
@@ -169,6 +174,10 @@ class SpeechModel(Protocol):
     def say(self, text: str | Sequence[str], *, voice: Voice | None = None, seed: int = 0, **options: Any) -> Any: ...
 
     def stream(self, text: str, *, voice: Voice | None = None, seed: int = 0, **options: Any) -> Iterator[Speech]: ...
+
+    def continue_(
+        self, audio: str | Path | Audio, *, text: str, tokens: int = 40, with_prompt: bool = False, **options: Any
+    ) -> Speech: ...
 
     def voice(self, audio: str | Path | Audio, *, text: str) -> Voice: ...
 

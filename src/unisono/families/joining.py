@@ -6,6 +6,7 @@ Axes: N samples. Times of words are seconds and positions of tokens frames (1/50
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -47,6 +48,7 @@ def join(text: str, parts: Sequence[Speech]) -> Speech:
         text,
         [word for part in shifted for word in part.words],
         [token for part in shifted for token in part.tokens],
+        [scores for part in shifted for scores in part.speaker_scores],
     )
 
 
@@ -58,7 +60,7 @@ def shift(part: Speech, samples: int, last: int) -> Speech:
     words = [Word(word.text, round(word.start + seconds, 6), round(word.end + seconds, 6)) for word in part.words]
     tokens = [token._replace(position=token.position + frames) for token in part.tokens]
     tokens[:1] = [token._replace(gap=token.position - last) for token in tokens[:1]]
-    return Speech(part.audio, part.sample_rate, part.text, words, tokens)
+    return replace(part, words=words, tokens=tokens)
 
 
 def cut(part: Speech, seconds: float, offset: float = 0.0) -> tuple[Speech, Speech]:
@@ -73,7 +75,8 @@ def cut(part: Speech, seconds: float, offset: float = 0.0) -> tuple[Speech, Spee
         (part.audio[sample:], part.words[len(first_words) :], part.tokens[len(first_tokens) :]),
     )
     texts = [" ".join(word.text for word in words) for _, words, _ in pieces]
-    return tuple(
+    first, second = (
         Speech(audio, part.sample_rate, text, words, tokens)
         for text, (audio, words, tokens) in zip(texts, pieces, strict=True)
     )
+    return replace(first, speaker_scores=part.speaker_scores), second

@@ -39,12 +39,12 @@ def say(model: SpeechModel, text: str, *, voice: Voice | None = None, seed: int 
     Raises:
         InputError: unusable text or option. CheckpointError: a voice of another model.
     """
-    return _timed(lambda: model.say(text, voice=voice, seed=seed, **options))
+    return timed(lambda: model.say(text, voice=voice, seed=seed, **options))
 
 
 def decode(model: SpeechModel, tokens: AlignedTokens) -> Spoken:
     """Sound from pieces of speech, as long as what was encoded. Raises CheckpointError for those of another model."""
-    return _timed(lambda: model.decode(tokens))
+    return timed(lambda: model.decode(tokens))
 
 
 def align(model: SpeechModel, source: str | Path | Audio, text: str) -> Speech:
@@ -63,8 +63,8 @@ def encode(model: SpeechModel, source: str | Path | Audio, text: str) -> Aligned
     return model.encode(source, text=text)
 
 
-def _timed(work: Callable[[], Speech]) -> Spoken:
-    """Run and take the time."""
+def timed(work: Callable[[], Speech]) -> Spoken:
+    """Run some work and take the time."""
     start = time.perf_counter()
     speech = work()
     return Spoken(speech, time.perf_counter() - start)

@@ -25,11 +25,27 @@ from unisono.families.tada.prompt import (
     sequence_ids,
 )
 from unisono.families.tada.speaker import AcousticSpkrVerf
+from unisono.families.tada.timing import Tempo
 from unisono.interface import Tokenizer
 from unisono.lm.candidates import reference_embedding
 from unisono.lm.flow import FlowTable, flow_table
 from unisono.lm.fused_head import FusedHead
 from unisono.lm.head import FlowHead
+
+
+@dataclass(frozen=True)
+class Invention:
+    """Text that the model makes up, one row, until it ends its turn.
+
+    Attributes:
+        allowed: bool [vocabulary], tokens of text and those that end the turn.
+        ends: ids that end the turn. least, most: tokens before it may, and must, end.
+    """
+
+    allowed: torch.Tensor
+    ends: tuple[int, ...]
+    least: int
+    most: int
 
 
 @dataclass(frozen=True)
@@ -46,6 +62,9 @@ class Plan:
         reference: [B, E], the prompt's speaker, or None. scorer: the network that ranks by it, or None.
         draw_all: draw and solve also where the result is discarded, and draw the unused last text token, so that
             random streams are the published ones (spec section 18, quirk 22).
+        longest: frames that a drawn duration may have at most; None = whatever the model has classes for.
+        tempos: what is asked of each row's gaps; () = they stay as drawn.
+        invention: how far text is invented and of which tokens; None = as many as there are steps, of all but pad.
     """
 
     tokenizer: Tokenizer
@@ -62,6 +81,9 @@ class Plan:
     reference: torch.Tensor | None
     scorer: AcousticSpkrVerf | None
     draw_all: bool
+    longest: int | None = None
+    tempos: tuple[Tempo, ...] = ()
+    invention: Invention | None = None
 
     @property
     def batch(self) -> int:

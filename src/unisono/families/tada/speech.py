@@ -13,31 +13,35 @@ from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from torch.nn import functional
 
-from unisono.errors import CheckpointError, GenerationError, InputError
+from unisono.errors import CheckpointError, InputError
 from unisono.families.checks import check_maker, check_sound, check_text
+from unisono.families.controls import documented
 from unisono.families.joining import FRAMES_PER_SECOND, cut, join, shift, speech_of
 from unisono.families.spelling import Spelled, spell, spell_sentences
 from unisono.families.tada.aligner import Aligner, AlignerOutput
-from unisono.families.tada.card import CARD, Card, make_options, read_card
+from unisono.families.tada.card import Card, make_options, read_card
+from unisono.families.tada.continuing import continue_speech, speakable, with_recording
 from unisono.families.tada.decoder import Decoder
 from unisono.families.tada.encoder import Encoder
+from unisono.families.tada.likeness import Likeness, likeness_to
 from unisono.families.tada.model import TadaForCausalLM
-from unisono.families.tada.options import InferenceOptions
-from unisono.families.tada.published import run
-from unisono.families.tada.render import expand, render
+from unisono.families.tada.options import InferenceOptions, SpeakOptions
+from unisono.families.tada.render import expand
+from unisono.families.tada.sentence import Speaker, fit, speak_sentence
+from unisono.families.tada.speaker import AcousticSpkrVerf
 from unisono.families.tada.state import Stepped
-from unisono.families.tada.voice_prompt import VoicePrompt, check_pieces, plan_sentence, voice_prompt
+from unisono.families.tada.voice_prompt import VoicePrompt, check_pieces, pieces_prompt, voice_prompt
 from unisono.files import find_folder, load_voice
 from unisono.interface import AlignedTokens, Audio, Span, Speech, Tokenizer, Voice
 from unisono.lm.draws import GeneratorDraws
 from unisono.text import load_tokenizer
 
 CODEC = "HumeAI/tada-codec"  # where published language models find their codec
+SCORER = "spkr-verf"  # subfolder of the codec with the speaker network
 WINDOW_SECONDS, WINDOW_STRIDE = 30.0, 25.0  # of the aligner, for recordings longer than twice that
+MOST_INVENTED = 2000  # tokens of one continuation
 SPARE_FRAMES = 2  # that the encoder adds at the end
 Progress = Callable[[int, int], None]
 
@@ -86,7 +90,7 @@ class TadaSpeech:
     family = "tada"
     can_clone = True
     can_stream = True
-    can_continue = False
+    can_continue = True
     word_times = True
 
     def __init__(self, model: TadaForCausalLM, card: Card, folder: Path, codec: Path) -> None:
@@ -119,6 +123,7 @@ class TadaSpeech:
 
     # Text to speech
 
+    @documented
     def say(
         self,
         text: str | Sequence[str],
@@ -135,7 +140,8 @@ class TadaSpeech:
             voice: None = the model's own.
             seed: same seed, same bytes on a CPU.
             progress: called with (tokens done, tokens in all) while speaking.
-            options: steps, guidance, duration_guidance, temperature, speed, candidates, or published names.
+            options: under these names or the published ones; a model's card may have other defaults.
+                {controls}
 
         Returns:
             a Speech, or for several texts a list of them.
@@ -185,48 +191,68 @@ class TadaSpeech:
         voice = voice or self.default_voice
         if voice is not None:
             check_maker(voice.tokens, self.family, self.name, f"voice {voice.name}")
-        prompt = voice_prompt(self.model, voice, self.card.speaker_prompt)
+        prompt = voice_prompt(self.model, voice, card.speaker_prompt)
         watch = _Counter(progress, self._steps(spelled, options))
+        speaker = Speaker(self.model, card, prompt, options, draws, self._likeness(prompt, options), watch)
         for sentence in spelled:
-            yield self._sentence(sentence, prompt, options, draws, watch)
+            yield speak_sentence(speaker, sentence)
         watch.finish()
 
-    @torch.inference_mode()
-    def _sentence(
-        self, spelled: Spelled, prompt: VoicePrompt, options: InferenceOptions, draws: GeneratorDraws, watch: _Counter
+    @documented
+    def continue_(
+        self,
+        audio: str | Path | Audio,
+        *,
+        text: str,
+        tokens: int = 40,
+        with_prompt: bool = False,
+        seed: int = 0,
+        progress: Progress | None = None,
+        **options: Any,
     ) -> Speech:
-        """Speak one sentence; it ends at the mark of the end token."""
-        plan, first = plan_sentence(
-            self.model,
-            prompt,
-            spelled.ids,
-            options,
-            transition_steps=self.card.transition_steps,
-            show_prompt_text=self.card.show_prompt_text,
-        )
-        slots = run(self.model, plan, draws, watch)
-        spoken = slice(first, first + len(spelled.ids) + 1 + self.card.end_vector)  # with the voice's last token
-        vectors = slots.vectors[0, spoken].float() * self.model.config.acoustic_std + self.model.config.acoustic_mean
-        before = slots.before[0, first : first + len(spelled.ids) + 2]  # with the end token's
-        if self.card.max_gap:
-            before = torch.cat([before[:1], before[1:].clamp(max=self.card.max_gap)])
-        end = before[-1:]
-        self._check_drawn(int(before.clamp(min=1).sum() + end))
-        rendered = render(self.model.decoder, vectors, torch.cat([before, end]) if self.card.end_vector else before)
-        positions = rendered.positions[1 : len(spelled.ids) + 1].tolist()
-        # Never less than a frame, so that the last mark lies inside; what the renderer adds behind the end is cut.
-        frames = positions[-1] + max(int(end), 1)
-        audio = Audio(_fit(rendered.audio, frames * self.hop), self.sample_rate)
-        return speech_of(spelled, positions, audio, self.card.word_lead)
+        """Speak on from a recording: text and sound are made up together, until the model ends its turn.
 
-    def _check_drawn(self, frames: int) -> None:
-        """Raise GenerationError for a sentence that came out longer than the decoder takes."""
-        most = self.model.decoder.config.max_frames
-        if frames > most:
-            raise GenerationError(
-                f"one sentence came out {frames / FRAMES_PER_SECOND:.0f} seconds long, the decoder takes "
-                f"{most / FRAMES_PER_SECOND:.0f}: split it, or set max_gap in the model's {CARD}"
-            )
+        Args:
+            audio: file name, "-" for standard input, or samples. text: what is said in it.
+            tokens: at most so many are made up, 1 to 2000.
+            with_prompt: put the recording before it; then times count from the recording's start.
+            seed, progress: as in `say`.
+            options: as in `say`, but transition_steps are 0 unless asked for, and speed_up_factor is what speed is.
+                {controls}
+
+        Returns:
+            a Speech whose text is what was made up, after the recording's where that is put before it.
+
+        Raises:
+            AudioError, InputError: unusable sound, text or option. AlignmentError: more tokens than frames.
+            GenerationError: a value that is not finite.
+        """
+        if not isinstance(tokens, int) or isinstance(tokens, bool) or not 1 <= tokens <= MOST_INVENTED:
+            raise InputError(f"tokens is {tokens!r}, wanted is a whole number from 1 to {MOST_INVENTED}")
+        chosen, draws = make_options(self.card, options), GeneratorDraws.seeded([_check_seed(seed)])
+        sound = check_sound(audio)
+        pieces = self.encode(sound, text=text)
+        heard = self._respell(pieces)
+        prompt = pieces_prompt(self.model, pieces)
+        watch = _Counter(progress, tokens + self.model.config.shift_acoustic)
+        speaker = Speaker(self.model, self.card, prompt, chosen, draws, self._likeness(prompt, chosen), watch)
+        speech = continue_speech(speaker, pieces, tokens, self._speakable)
+        watch.finish()
+        return with_recording(speech, sound, pieces, heard, self.card.word_lead) if with_prompt else speech
+
+    @cached_property
+    def _speakable(self) -> torch.Tensor:
+        """Ids that may be made up: bool [vocabulary]."""
+        return speakable(self.tokenizer, self.model.config.vocab_size)
+
+    def _likeness(self, prompt: VoicePrompt, options: SpeakOptions) -> Likeness | None:
+        """The score of sentences against a voice, where one is asked for; finds the speaker network if it is there."""
+        ranked = options.num_acoustic_candidates > 1 and options.scorer == "spkr_verification"
+        wanted = options.speaker_threshold is not None or ranked
+        if wanted and not self.model.can_verify and (self._codec / SCORER).is_dir():
+            network = AcousticSpkrVerf.from_pretrained(self._codec, subfolder=SCORER, device=str(self.model.device))
+            self.model.attach(speaker_scorer=network)
+        return None if options.speaker_threshold is None else likeness_to(self.model, prompt, self.sample_rate)
 
     def _steps(self, spelled: Sequence[Spelled], options: InferenceOptions) -> int:
         """Single steps that the sentences will take."""
@@ -297,7 +323,7 @@ class TadaSpeech:
         steps = torch.tensor([*positions, tokens.frames]).diff(prepend=torch.zeros(1, dtype=torch.long))
         expanded, masks = expand(tokens.vectors, steps)
         wave = self.model.decoder(expanded.to(self.model.device), masks.to(self.model.device))[0, 0]
-        audio = Audio(_fit(wave, tokens.samples), self.sample_rate)
+        audio = Audio(fit(wave, tokens.samples), self.sample_rate)
         return speech_of(self._respell(tokens), positions, audio, self.card.word_lead)
 
     def _respell(self, tokens: AlignedTokens) -> Spelled:
@@ -359,8 +385,3 @@ def _check_seed(seed: int) -> int:
     if not isinstance(seed, int) or isinstance(seed, bool) or not 0 <= seed < 2**63:
         raise InputError(f"the seed is {seed!r}, wanted is a whole number from 0 to 2**63 - 1")
     return seed
-
-
-def _fit(wave: torch.Tensor, samples: int) -> np.ndarray:
-    """A wave [N] cut, or continued with silence, to float32 [samples]; the published decoder gives 6 too few."""
-    return functional.pad(wave[:samples].float(), (0, max(samples - len(wave), 0))).cpu().numpy()

@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 
+from unisono.families.tada.timing import Timer
 from unisono.lm.backbone import Backbone
 from unisono.lm.draws import Draws
 
@@ -21,15 +22,17 @@ class State:
     """Where a generation stands; `step` advances it in place and hands it back.
 
     Attributes:
-        position: the next position to run.
+        position: the next position to run. steps: positions to run in all; known later where text is invented.
         branch_ids: int64 [V, B, n], known and chosen ids. cache: the backbone's.
         vector [B, A], mask, before, after int64 [B]: what the next step reads.
         vectors: [B, A] per slot so far. befores: int64 [B] per slot so far. sampled: int64 [B] per chosen text token.
         prompt_hidden: [B, prefill, H], kept for guidance away from the prompt.
         unchecked: flags of steps whose values have not been looked at yet.
+        timers: who decides each row's gaps, none where every gap stays as drawn.
     """
 
     position: int
+    steps: int
     branch_ids: torch.Tensor
     cache: Any
     backbone: Backbone
@@ -43,6 +46,7 @@ class State:
     sampled: list[torch.Tensor] = field(default_factory=list)
     prompt_hidden: torch.Tensor | None = None
     unchecked: list[torch.Tensor] = field(default_factory=list)
+    timers: list[Timer] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -59,8 +63,8 @@ class Stepped:
     """What one step saw and made; every tensor as the step had it, None where the step made none.
 
     ids [V, B]; vector, mask, before, after as read by the positive branch; hidden [V, B, H]; condition, negative
-    [K·B, H]; noise (scaled), solved [K·B, X]; scores [K, B]; chosen [B, X]; logits [V, B, vocabulary],
-    probabilities [B, vocabulary], token [B].
+    [K·B, H]; noise (scaled), solved [K·B, X]; scores [K, B]; chosen [B, X]; gaps int64 [B, 4], `timing.Decided`
+    where they were decided and not just drawn; logits [V, B, vocabulary], probabilities [B, vocabulary], token [B].
     """
 
     position: int
@@ -76,6 +80,7 @@ class Stepped:
     solved: torch.Tensor | None = None
     scores: torch.Tensor | None = None
     chosen: torch.Tensor | None = None
+    gaps: torch.Tensor | None = None
     logits: torch.Tensor | None = None
     probabilities: torch.Tensor | None = None
     token: torch.Tensor | None = None
