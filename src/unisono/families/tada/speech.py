@@ -6,31 +6,30 @@ Axes: N samples, L frames of 1/50 s, T tokens, A vector width.
 from __future__ import annotations
 
 import datetime
-import math
 from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from torch.nn import functional
 
-from unisono.errors import CheckpointError, GenerationError, InputError
-from unisono.families.checks import check_maker, check_sound, check_text
+from unisono.audio import resample_sinc
+from unisono.errors import CheckpointError
+from unisono.families.checks import check_maker, check_seed, check_sound, check_text
 from unisono.families.joining import FRAMES_PER_SECOND, cut, join, shift, speech_of
 from unisono.families.spelling import Spelled, spell
 from unisono.families.tada.aligner import Aligner, AlignerOutput
-from unisono.families.tada.card import CARD, Card, make_options, read_card
+from unisono.families.tada.card import Card, make_options, read_card
 from unisono.families.tada.decoder import Decoder
 from unisono.families.tada.encoder import Encoder
 from unisono.families.tada.model import TadaForCausalLM
 from unisono.families.tada.options import InferenceOptions
 from unisono.families.tada.published import run
-from unisono.families.tada.render import expand, render
+from unisono.families.tada.render import render
 from unisono.families.tada.state import Stepped
 from unisono.families.tada.voice_prompt import VoicePrompt, check_pieces, plan_sentence, voice_prompt
+from unisono.families.tada.windows import Grid, decode_grid, encode_marks, fit
 from unisono.files import find_folder, load_voice
 from unisono.interface import AlignedTokens, Audio, Span, Speech, Tokenizer, Voice
 from unisono.lm.draws import GeneratorDraws
@@ -38,7 +37,6 @@ from unisono.text import load_tokenizer, split_sentences
 
 CODEC = "HumeAI/tada-codec"  # where published language models find their codec
 WINDOW_SECONDS, WINDOW_STRIDE = 30.0, 25.0  # of the aligner, for recordings longer than twice that
-SPARE_FRAMES = 2  # that the encoder adds at the end
 Progress = Callable[[int, int], None]
 
 
@@ -173,7 +171,7 @@ class TadaSpeech:
         self, text: str, voice: Voice | None, seed: int, progress: Progress | None, given: dict[str, Any]
     ) -> Iterator[Speech]:
         """Speak sentence by sentence; whatever can be refused is refused before the first one."""
-        options, draws = make_options(self.card, given), GeneratorDraws.seeded([_check_seed(seed)])
+        options, draws = make_options(self.card, given), GeneratorDraws.seeded([check_seed(seed)])
         spans = split_sentences(check_text(text))
         spelled = [self._spell(text[span.start : span.end]) for span in spans]
         voice = voice or self.default_voice
@@ -205,22 +203,12 @@ class TadaSpeech:
         if self.card.max_gap:
             before = torch.cat([before[:1], before[1:].clamp(max=self.card.max_gap)])
         end = before[-1:]
-        self._check_drawn(int(before.clamp(min=1).sum() + end))
         rendered = render(self.model.decoder, vectors, torch.cat([before, end]) if self.card.end_vector else before)
         positions = rendered.positions[1 : len(spelled.ids) + 1].tolist()
         # Never less than a frame, so that the last mark lies inside; what the renderer adds behind the end is cut.
         frames = positions[-1] + max(int(end), 1)
-        audio = Audio(_fit(rendered.audio, frames * self.hop), self.sample_rate)
+        audio = Audio(fit(rendered.audio, frames * self.hop), self.sample_rate)
         return speech_of(spelled, positions, audio, self.card.word_lead)
-
-    def _check_drawn(self, frames: int) -> None:
-        """Raise GenerationError for a sentence that came out longer than the decoder takes."""
-        most = self.model.decoder.config.max_frames
-        if frames > most:
-            raise GenerationError(
-                f"one sentence came out {frames / FRAMES_PER_SECOND:.0f} seconds long, the decoder takes "
-                f"{most / FRAMES_PER_SECOND:.0f}: split it, or set max_gap in the model's {CARD}"
-            )
 
     def _steps(self, spelled: Sequence[Spelled], options: InferenceOptions) -> int:
         """Single steps that the sentences will take."""
@@ -254,17 +242,9 @@ class TadaSpeech:
         """One vector per token of the transcript, without latent noise. Raises like `voice`."""
         sound, spelled = check_sound(audio), self._spell(check_text(text))
         samples = round(len(sound.samples) * self.sample_rate / sound.sample_rate)
-        self._check_length(samples, self.encoder.config.max_frames)
         positions, masks = self._align(sound, spelled)
-        wave = torch.from_numpy(sound.samples)[None].to(self.model.device)
-        encoded = self.encoder(
-            wave,
-            text_tokens=torch.tensor([spelled.ids], device=wave.device),
-            token_positions=positions,
-            token_masks=masks,
-            sample_rate=sound.sample_rate,
-            sample=False,
-        )
+        wave = resample_sinc(torch.from_numpy(sound.samples), sound.sample_rate, self.sample_rate)
+        vectors = encode_marks(self.encoder, wave.to(self.model.device), positions[0])
         return AlignedTokens(
             text_ids=torch.tensor(spelled.ids),
             positions=positions[0].cpu(),
@@ -274,7 +254,7 @@ class TadaSpeech:
             text=text,
             family=self.family,
             model=self.name,
-            vectors=encoded.encoded_expanded[0, positions[0] - 1].cpu(),
+            vectors=vectors.cpu(),
         )
 
     @torch.inference_mode()
@@ -286,12 +266,9 @@ class TadaSpeech:
         """
         check_maker(tokens, self.family, self.name, "these tokens")
         check_pieces(self.model, tokens, "these tokens")
-        self._check_length(tokens.frames * self.hop, self.model.decoder.config.max_frames)
         positions = tokens.positions.tolist()
-        steps = torch.tensor([*positions, tokens.frames]).diff(prepend=torch.zeros(1, dtype=torch.long))
-        expanded, masks = expand(tokens.vectors, steps)
-        wave = self.model.decoder(expanded.to(self.model.device), masks.to(self.model.device))[0, 0]
-        audio = Audio(_fit(wave, tokens.samples), self.sample_rate)
+        wave = decode_grid(self.model.decoder, Grid(tokens.vectors, tokens.positions - 1, tokens.frames))
+        audio = Audio(fit(wave, tokens.samples), self.sample_rate)
         return speech_of(self._respell(tokens), positions, audio, self.card.word_lead)
 
     def _respell(self, tokens: AlignedTokens) -> Spelled:
@@ -322,14 +299,6 @@ class TadaSpeech:
             inference_window_stride=WINDOW_STRIDE if long else None,
         )
 
-    def _check_length(self, samples: int, most: int) -> None:
-        """Raise InputError for more frames than the codec's attention has places for."""
-        if math.ceil(samples / self.hop) > most - SPARE_FRAMES:
-            raise InputError(
-                f"{samples / self.sample_rate:.0f} seconds of sound are too many at once, "
-                f"this codec takes {(most - SPARE_FRAMES) / FRAMES_PER_SECOND:.0f}: cut the recording"
-            )
-
 
 class _Counter:
     """An observer of the sampling loop that tells how many of the single steps are done."""
@@ -346,15 +315,3 @@ class _Counter:
         """All is done, however many steps the prefill saved."""
         if self.progress is not None:
             self.progress(self.total, self.total)
-
-
-def _check_seed(seed: int) -> int:
-    """Hand back a seed that a generator takes. Raises InputError for any other."""
-    if not isinstance(seed, int) or isinstance(seed, bool) or not 0 <= seed < 2**63:
-        raise InputError(f"the seed is {seed!r}, wanted is a whole number from 0 to 2**63 - 1")
-    return seed
-
-
-def _fit(wave: torch.Tensor, samples: int) -> np.ndarray:
-    """A wave [N] cut, or continued with silence, to float32 [samples]; the published decoder gives 6 too few."""
-    return functional.pad(wave[:samples].float(), (0, max(samples - len(wave), 0))).cpu().numpy()
