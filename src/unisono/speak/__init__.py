@@ -1,6 +1,20 @@
 """What people ask for: say, align, encode, decode and voices, over any speech model."""
 
+from unisono.speak.edit import Edits, edit, read_edits
 from unisono.speak.say import Spoken, align, decode, encode, say
 from unisono.speak.voices import find_voice, read_voice, ready_voices, unknown_voice
 
-__all__ = ["Spoken", "align", "decode", "encode", "find_voice", "read_voice", "ready_voices", "say", "unknown_voice"]
+__all__ = [
+    "Edits",
+    "Spoken",
+    "align",
+    "decode",
+    "edit",
+    "encode",
+    "find_voice",
+    "read_edits",
+    "read_voice",
+    "ready_voices",
+    "say",
+    "unknown_voice",
+]

@@ -36,7 +36,7 @@ def expand(vectors: torch.Tensor, before: torch.Tensor) -> Grid:
         vectors: [n, A], not normalised. before: int64 [≥ n + 1], frames since the slot before; entry n is the
             silence after the last slot, further ones are not read.
     """
-    frames = slot_frames(before, len(vectors))
+    frames = slot_frames(before, len(vectors)).cpu()
     return Grid(vectors, frames - 1, int(frames[-1]) + max(int(before[len(vectors)]), 0))
 
 

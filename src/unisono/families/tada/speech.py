@@ -6,7 +6,7 @@ Axes: N samples, L frames of 1/50 s, T tokens, A vector width.
 from __future__ import annotations
 
 import datetime
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from itertools import accumulate
 from pathlib import Path
@@ -17,6 +17,7 @@ import torch
 from unisono.audio import resample_sinc
 from unisono.errors import CheckpointError
 from unisono.families.checks import check_maker, check_seed, check_sound, check_text
+from unisono.families.edits import find_edits
 from unisono.families.joining import FRAMES_PER_SECOND, cut, join, shift, speech_of
 from unisono.families.spelling import Spelled, spell
 from unisono.families.tada.aligner import Aligner, AlignerOutput
@@ -38,6 +39,7 @@ from unisono.text import load_tokenizer, split_sentences
 CODEC = "HumeAI/tada-codec"  # where published language models find their codec
 WINDOW_SECONDS, WINDOW_STRIDE = 30.0, 25.0  # of the aligner, for recordings longer than twice that
 Progress = Callable[[int, int], None]
+Replacements = Mapping[str, str] | Sequence[tuple[str, str]]
 
 
 def load(
@@ -85,6 +87,7 @@ class TadaSpeech:
     can_clone = True
     can_stream = True
     can_continue = False
+    can_edit = True
     word_times = True
 
     def __init__(self, model: TadaForCausalLM, card: Card, folder: Path, codec: Path) -> None:
@@ -267,9 +270,70 @@ class TadaSpeech:
         check_maker(tokens, self.family, self.name, "these tokens")
         check_pieces(self.model, tokens, "these tokens")
         positions = tokens.positions.tolist()
-        wave = decode_grid(self.model.decoder, Grid(tokens.vectors, tokens.positions - 1, tokens.frames))
+        wave = decode_grid(
+            self.model.decoder, Grid(tokens.vectors.to(self.model.device), tokens.positions - 1, tokens.frames)
+        )
         audio = Audio(fit(wave, tokens.samples), self.sample_rate)
         return speech_of(self._respell(tokens), positions, audio, self.card.word_lead)
+
+    def edit(
+        self,
+        recording: str | Path | Audio | AlignedTokens,
+        *,
+        text: str = "",
+        replace: Replacements = (),
+        delete: Sequence[str] = (),
+        insert_after: Replacements = (),
+        seed: int = 0,
+        progress: Progress | None = None,
+        **options: Any,
+    ) -> Speech:
+        """A recording with other words in it; what is not edited sounds as `decode(encode(recording))` does.
+
+        Args:
+            recording: file name, "-", samples, or what `encode` gave (then `text` is not needed).
+            text: what is said in it.
+            replace: {"old words": "new words"}. delete: ["words"]. insert_after: {"words": "what follows them"};
+                "word#2" is the second "word" of the text.
+            seed, progress, options: as for `say`.
+
+        Raises:
+            AudioError, InputError: unusable sound, text or option; words that are not there, or there more than once.
+            AlignmentError: more tokens than frames. CheckpointError: tokens of another model.
+            GenerationError: a value that is not finite.
+        """
+        edits = {"replace": replace, "delete": delete, "insert_after": insert_after}
+        speech, _ = self.edit_tokens(recording, text=text, **edits, seed=seed, progress=progress, **options)
+        return speech
+
+    def edit_tokens(
+        self,
+        recording: str | Path | Audio | AlignedTokens,
+        *,
+        text: str = "",
+        replace: Replacements = (),
+        delete: Sequence[str] = (),
+        insert_after: Replacements = (),
+        seed: int = 0,
+        progress: Progress | None = None,
+        **options: Any,
+    ) -> tuple[Speech, AlignedTokens]:
+        """As `edit`, with the tokens of the result, in which every vector that was not edited is what it was."""
+        from unisono.families.tada.editing import edit_tokens
+
+        given = isinstance(recording, AlignedTokens)
+        edits = find_edits(check_text(recording.text if given else text), replace, delete, insert_after)
+        for edit in edits:
+            self._spell(check_text(edit.new)) if edit.new else None  # refused before the recording is even read
+        if given:
+            check_maker(recording, self.family, self.name, "these tokens")
+            check_pieces(self.model, recording, "these tokens")
+        tokens = recording if given else self.encode(recording, text=text)
+        edited = edit_tokens(
+            self.model, self.card, tokens, edits, self._spell, seed=check_seed(seed), progress=progress, given=options
+        )
+        positions = edited.tokens.positions.tolist()
+        return speech_of(edited.spelled, positions, edited.audio, self.card.word_lead), edited.tokens
 
     def _respell(self, tokens: AlignedTokens) -> Spelled:
         """The text of a token file, spelled again; what its ids say where another version read the text otherwise."""

@@ -27,7 +27,10 @@ WINDOW = 1000  # frames kept of a window: 20 seconds
 
 
 class Grid(NamedTuple):
-    """Vectors on the frame grid: `vectors` [T, D], not normalised; `frames` int64 [T], 0-based, rising; `length` L."""
+    """Vectors on the frame grid: `vectors` [T, D], not normalised; `frames` int64 [T], 0-based, rising; `length` L.
+
+    Vectors are where the decoder is, frames on the CPU.
+    """
 
     vectors: torch.Tensor
     frames: torch.Tensor
@@ -45,7 +48,7 @@ class Grid(NamedTuple):
 
     def marks(self) -> torch.Tensor:
         """0-based frames int64 [<= T] that carry a mark."""
-        return self.frames[self.vectors.norm(dim=-1) != 0]
+        return self.frames[(self.vectors.norm(dim=-1) != 0).cpu()]
 
 
 HiddenOf = Callable[[int, int], torch.Tensor]  # frames [start, stop) -> [1, C, l]
@@ -53,7 +56,7 @@ HiddenOf = Callable[[int, int], torch.Tensor]  # frames [start, stop) -> [1, C, 
 
 def hidden_frames(decoder: Decoder, grid: Grid) -> HiddenOf:
     """A function that gives hidden frames [start, stop) of the whole, from no more vectors than it must."""
-    marks, device = grid.marks(), decoder.decoder_proj.weight.device
+    marks = grid.marks()
 
     def hidden(start: int, stop: int) -> torch.Tensor:
         # A mark closes its block: block d is what lies behind mark d - 1, up to mark d.
@@ -63,7 +66,7 @@ def hidden_frames(decoder: Decoder, grid: Grid) -> HiddenOf:
         own = int(torch.searchsorted(marks, stop - 1))
         high = int(marks[own]) + 1 if own < len(marks) else grid.length
         expanded, masks = grid.expanded(low, high)
-        made = decoder.hidden(expanded.to(device), masks.to(device), first=low)
+        made = decoder.hidden(expanded, masks, first=low)
         return made[..., start - low : stop - low]
 
     return hidden
@@ -97,9 +100,7 @@ def decode_windows(decoder: Decoder, grid: Grid, window: int = WINDOW) -> Iterat
 def decode_grid(decoder: Decoder, grid: Grid, window: int = WINDOW) -> torch.Tensor:
     """The waveform [N] of a grid: at once where it fits in a window, else by windows."""
     if grid.length <= window:
-        device = next(decoder.parameters()).device
-        expanded, masks = grid.expanded(0, grid.length)
-        return decoder(expanded.to(device), masks.to(device))[0, 0]
+        return decoder(*grid.expanded(0, grid.length))[0, 0]
     return torch.cat(list(decode_windows(decoder, grid, window)))
 
 
