@@ -54,7 +54,7 @@ def edit(
     """A recording that says `text`, with edits made: its sound, and its tokens.
 
     Raises:
-        InputError: a model that cannot edit, unusable text or option; words that are not there, or there more than once.
+        InputError: a model that cannot edit, unusable text or option, words that are not there or there too often.
         AudioError: unusable sound. AlignmentError: text too long for the sound.
     """
     if not getattr(model, "can_edit", False):
