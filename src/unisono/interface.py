@@ -105,13 +105,18 @@ class AlignedTokens:
 
 @dataclass
 class Speech:
-    """Generated or decoded sound with its times: `audio` float32 [N], `words`, `tokens`, the source `text`."""
+    """Generated or decoded sound with its times: `audio` float32 [N], `words`, `tokens`, the source `text`.
+
+    speaker_scores: of each sentence the likeness of its takes to the voice, where a speaker threshold was asked for;
+    the best take is the one that is heard.
+    """
 
     audio: np.ndarray
     sample_rate: int
     text: str
     words: list[Word]
     tokens: list[Token]
+    speaker_scores: list[list[float]] = field(default_factory=list)
 
     @property
     def duration(self) -> float:

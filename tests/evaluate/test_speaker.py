@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from unisono.audio import read_audio
-from unisono.evaluate.speaker import MEAN, SPREAD, similarity, voice_print
+from unisono.audio.speaker import MEAN, SPREAD, similarity, voice_print
 from unisono.interface import Audio
 
 

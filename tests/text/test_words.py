@@ -5,16 +5,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from unisono.interface import Span
-from unisono.text import load_tokenizer, normalize, source_words, words_of_tokens
+from unisono.text import load_tokenizer, normalize, shown_words, source_words, words_of_tokens
 
 
 @pytest.mark.parametrize(
     ("text", "words"),
     [
         ('Hello there, friend — it\'s "here." …', ["Hello", "there,", "friend", "it's", '"here."']),
-        ("[pause:0.8s] go [rate:1.3]slow now[/rate]! -", ["go", "slow", "now"]),
+        ("[pause:0.8s] go [rate:1.3]slow now[/rate]! -", ["go", "slow", "now!"]),
         ("[say:naɪki|Nike] runs [sic]", ["Nike", "runs", "[sic]"]),
-        ("[say:nu jork|New York]!", ["New", "York"]),
+        ("[say:nu jork|New York]!", ["New", "York!"]),
+        ("Go[pause:1s]on, [rate:2]un[/rate]usual [say:x|Nike]'s.", ["Go", "on,", "unusual", "Nike's."]),
         ("It's $3.50 & 5%", ["It's", "$3.50", "5%"]),
         ("私は東京タワーへ行く。", ["私", "は", "東京", "タワー", "へ", "行", "く"]),
         ("你好，世界！2024年", ["你好", "世界", "2024", "年"]),
@@ -27,7 +28,8 @@ from unisono.text import load_tokenizer, normalize, source_words, words_of_token
     ],
 )
 def test_source_words(text, words):
-    assert [text[start:end] for start, end in source_words(text)] == words
+    assert [word.text for word in shown_words(text)] == words
+    assert [word.span for word in shown_words(text)] == source_words(text)
 
 
 def test_every_word_gets_its_tokens():

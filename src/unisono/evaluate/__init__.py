@@ -4,10 +4,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from unisono.audio.speaker import similarity, voice_print
     from unisono.evaluate.evaluation import evaluate
     from unisono.evaluate.hearing import Ear, clean
     from unisono.evaluate.sound import compare, profile
-    from unisono.evaluate.speaker import similarity, voice_print
 
 _origins = {
     "evaluate": "unisono.evaluate.evaluation",
@@ -15,8 +15,8 @@ _origins = {
     "clean": "unisono.evaluate.hearing",
     "compare": "unisono.evaluate.sound",
     "profile": "unisono.evaluate.sound",
-    "similarity": "unisono.evaluate.speaker",
-    "voice_print": "unisono.evaluate.speaker",
+    "similarity": "unisono.audio.speaker",
+    "voice_print": "unisono.audio.speaker",
 }
 
 __all__ = ["Ear", "clean", "compare", "evaluate", "profile", "similarity", "voice_print"]

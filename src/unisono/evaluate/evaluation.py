@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from unisono import hub, speak
+from unisono.audio.speaker import similarity, voice_print
 from unisono.errors import InputError
 from unisono.evaluate.data import Dataset, Item, choose, read_data
 from unisono.evaluate.hearing import check_packages, write_domain_model
@@ -20,7 +21,6 @@ from unisono.evaluate.measure import RECORDING, Job, Result, measure_all
 from unisono.evaluate.output import PAGE, PICTURES, REPORT, check_report_folder, report_folder
 from unisono.evaluate.page import render_page
 from unisono.evaluate.report import Row, build_report
-from unisono.evaluate.speaker import similarity, voice_print
 from unisono.evaluate.tasks import BOTH, Made, Speaker, chosen_tasks, make_all, write_recordings
 from unisono.interface import SpeechModel, Voice
 

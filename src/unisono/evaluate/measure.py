@@ -18,11 +18,11 @@ import numpy as np
 
 from unisono.audio import read_audio
 from unisono.audio.files import SILENCE
+from unisono.audio.speaker import voice_print
 from unisono.evaluate.data import Item
 from unisono.evaluate.hearing import DomainModel, Ear, clean
 from unisono.evaluate.pictures import save_spectrogram
 from unisono.evaluate.sound import Distances, Profile, Spectrum, compare, profile
-from unisono.evaluate.speaker import voice_print
 from unisono.evaluate.words import Counts, Divergence, character_counts, diverge, word_counts
 from unisono.interface import Audio
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from unisono.audio import resample
-from unisono.evaluate.sound import mel_spectrum
+from unisono.audio.cepstra import mel_spectrum
 from unisono.interface import Audio
 
 RATE = 24000

@@ -10,12 +10,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from unisono.audio.cepstra import band_centres
+from unisono.audio.speaker import METHOD
 from unisono.evaluate.data import Item
 from unisono.evaluate.failures import RULES, find_failures
 from unisono.evaluate.hearing import clean
 from unisono.evaluate.measure import RECORDING, Measures, Result
-from unisono.evaluate.sound import BANDS, HIGHEST_HZ, Distances, band_centres
-from unisono.evaluate.speaker import METHOD
+from unisono.evaluate.sound import BANDS, HIGHEST_HZ, Distances
 from unisono.evaluate.summary import (
     bootstrap,
     failure_summary,

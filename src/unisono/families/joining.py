@@ -6,13 +6,14 @@ Axes: N samples. Times of words are seconds and positions of tokens frames (1/50
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from unisono.align import words_from_marks
 from unisono.families.spelling import Spelled
 from unisono.interface import Audio, Speech, Token, Word
-from unisono.text import source_words
+from unisono.text import shown_words
 
 FRAMES_PER_SECOND = 50
 
@@ -25,9 +26,10 @@ def speech_of(spelled: Spelled, positions: Sequence[int], audio: Audio, lead: fl
         lead: seconds from a word's start to its first mark.
     """
     duration = len(audio.samples) / audio.sample_rate
-    words = words_from_marks(
-        spelled.source, source_words(spelled.source), spelled.spans, positions, duration, lead=lead, audio=audio
-    )
+    shown = shown_words(spelled.source)
+    spans = [word.span for word in shown]
+    words = words_from_marks(spelled.source, spans, spelled.spans, positions, duration, lead=lead, audio=audio)
+    words = [word._replace(text=text) for word, (text, _) in zip(words, shown, strict=True)]  # without tags inside
     gaps = np.diff(np.asarray(positions), prepend=0).tolist()
     tokens = [Token(*row) for row in zip(spelled.ids, spelled.texts, positions, gaps, strict=True)]
     return Speech(audio.samples, audio.sample_rate, spelled.source, words, tokens)
@@ -46,6 +48,7 @@ def join(text: str, parts: Sequence[Speech]) -> Speech:
         text,
         [word for part in shifted for word in part.words],
         [token for part in shifted for token in part.tokens],
+        [scores for part in shifted for scores in part.speaker_scores],
     )
 
 
@@ -57,7 +60,7 @@ def shift(part: Speech, samples: int, last: int) -> Speech:
     words = [Word(word.text, round(word.start + seconds, 6), round(word.end + seconds, 6)) for word in part.words]
     tokens = [token._replace(position=token.position + frames) for token in part.tokens]
     tokens[:1] = [token._replace(gap=token.position - last) for token in tokens[:1]]
-    return Speech(part.audio, part.sample_rate, part.text, words, tokens)
+    return replace(part, words=words, tokens=tokens)
 
 
 def cut(part: Speech, seconds: float, offset: float = 0.0) -> tuple[Speech, Speech]:
@@ -72,7 +75,8 @@ def cut(part: Speech, seconds: float, offset: float = 0.0) -> tuple[Speech, Spee
         (part.audio[sample:], part.words[len(first_words) :], part.tokens[len(first_tokens) :]),
     )
     texts = [" ".join(word.text for word in words) for _, words, _ in pieces]
-    return tuple(
+    first, second = (
         Speech(audio, part.sample_rate, text, words, tokens)
         for text, (audio, words, tokens) in zip(texts, pieces, strict=True)
     )
+    return replace(first, speaker_scores=part.speaker_scores), second

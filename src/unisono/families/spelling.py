@@ -1,44 +1,119 @@
-"""From a source text to the tokens that speak it, each with the place in the source it came from."""
+"""From a source text, with or without control tags, to the tokens that speak it, each with its place in the source."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from bisect import bisect_right
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 from unisono.errors import InputError
 from unisono.interface import Span, Tokenizer
-from unisono.text import normalize
+from unisono.text import Script, read_script, split_sentences
+from unisono.text.respelling import write_out
 
 
 @dataclass(frozen=True)
 class Spelled:
-    """`ids` [T] of `spoken`, the text as the model reads it; `texts` [T] and `spans` [T], places in `source`."""
+    """The tokens of one text.
+
+    Attributes:
+        source: what the user wrote, control tags included.
+        spoken: the text as the model reads it.
+        ids, texts, spans: [T] of the tokens of `spoken`; spans are places in `source`.
+        pauses: seconds of additional silence before token k; k = T means behind the last one.
+        rates: [T] speed of each token, 1.0 = as drawn.
+    """
 
     source: str
     spoken: str
     ids: list[int]
     texts: list[str]
     spans: list[Span]
+    pauses: dict[int, float] = field(default_factory=dict)
+    rates: list[float] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        if not self.rates:
+            object.__setattr__(self, "rates", [1.0] * len(self.ids))
 
 
-def spell(text: str, tokenizer: Tokenizer, *, style: str, language: str, leading_space: bool) -> Spelled:
-    """Normalise and tokenise.
+def spell_sentences(
+    text: str, tokenizer: Tokenizer, *, style: str, language: str, leading_space: bool
+) -> list[Spelled]:
+    """`spell` sentence by sentence; a rate that spans sentences holds in each of them.
+
+    Raises:
+        InputError: a tag that cannot be read, or a sentence that cannot.
+    """
+    script = read_script(text)
+    if not any(map(str.isalnum, script.text)):
+        raise InputError(
+            f"the text {text.strip()[:30]!r} holds no letter or digit to be spoken: give at least one word"
+        )
+    options = dict(style=style, language=language, leading_space=leading_space)
+    return [spell(script.part(span), tokenizer, **options) for span in split_sentences(text)]
+
+
+def spell(text: str | Script, tokenizer: Tokenizer, *, style: str, language: str, leading_space: bool) -> Spelled:
+    """Read control tags, normalise and tokenise.
 
     Args:
+        text: what the user wrote, or a script that has been read.
         style, language: of the normaliser.
         leading_space: begin with exactly one space; its token has an empty span at the start of the source.
 
     Raises:
-        InputError: nothing in the text can be read by this tokenizer.
+        InputError: a tag that cannot be read, or nothing in the text can be read by this tokenizer.
     """
-    normalized = normalize(text, style=style, language=language)
+    script = text if isinstance(text, Script) else read_script(text)
+    normalized, _ = write_out(
+        script, [respelling.spoken for respelling in script.spoken], style=style, language=language
+    )
     lead = " " if leading_space else ""
     stripped = normalized.spoken.strip() if leading_space else normalized.spoken
     spoken = lead + stripped
     tokenized = tokenizer.tokenize(spoken)
     if not any(character.isalnum() for piece in tokenized.texts for character in piece):
         raise InputError(
-            f"nothing in the text {text.strip()[:30]!r} can be read by this model: write it in its language"
+            f"nothing in the text {script.text.strip()[:30]!r} can be read by this model: write it in its language"
         )
     offset = normalized.spoken.find(stripped) - len(lead)
-    spans = [normalized.source_span(span.start + offset, span.end + offset) for span in tokenized.spans]
-    return Spelled(text, spoken, tokenized.ids, tokenized.texts, spans)
+    places = [normalized.source_span(span.start + offset, span.end + offset) for span in tokenized.spans]
+    return Spelled(
+        script.source,
+        spoken,
+        tokenized.ids,
+        tokenized.texts,
+        [script.source_span(*place) for place in places],
+        _pauses(script, places, tokenized.texts),
+        _rates(script, places),
+    )
+
+
+def _pauses(script: Script, places: Sequence[Span], texts: Sequence[str]) -> dict[int, float]:
+    """Seconds of silence before tokens: each pause before the first token behind it that is more than a space.
+
+    Args:
+        places: [T] of the tokens in the script's text, in order.
+    """
+    pauses: dict[int, float] = {}
+    token = 0
+    for pause in script.pauses:
+        while token < len(places) and (places[token].end <= pause.at or not texts[token].strip()):
+            token += 1
+        pauses[token] = pauses.get(token, 0.0) + pause.seconds
+    return pauses
+
+
+def _rates(script: Script, places: Sequence[Span]) -> list[float]:
+    """The speed [T] that holds where each token begins, behind the space in front of it."""
+    if not script.rates:
+        return [1.0] * len(places)
+    starts = [rate.start for rate in script.rates]
+    rates = []
+    for start, end in places:
+        while start + 1 < end and script.text[start].isspace():
+            start += 1
+        rate = script.rates[max(bisect_right(starts, start) - 1, 0)]
+        rates.append(rate.factor if rate.start <= start < rate.end else 1.0)
+    return rates

@@ -9,13 +9,14 @@ from unisono.text.tada_normalize import normalize_tada
 STYLES = ("plain", "tada")
 
 
-def normalize(text: str, style: str = "plain", language: str = "en") -> Normalized:
+def normalize(text: str, style: str = "plain", language: str = "en", *, tags: bool = True) -> Normalized:
     """Write out what a reader would say.
 
     Args:
         text: any text.
         style: "plain" (ours: numbers, dates, money, abbreviations in words) or "tada" (the published checkpoints').
         language: "en", "de", ... for "plain"; "tada" has one rule set for all.
+        tags: whether "plain" leaves control tags ([pause:1s]) as they are, for those who act on them.
 
     Returns `.spoken` and `.spans`, pieces (spoken_start, spoken_end, source_start, source_end) that cover `.spoken`.
     Raises InputError for an unknown style or language and for a text that is no string.
@@ -28,4 +29,4 @@ def normalize(text: str, style: str = "plain", language: str = "en") -> Normaliz
         raise InputError(f"unknown normaliser {style!r}; choose one of {', '.join(STYLES)}")
     from unisono.text.plain import normalize_plain
 
-    return normalize_plain(text, language)
+    return normalize_plain(text, language, tags=tags)

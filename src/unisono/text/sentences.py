@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 
 from unisono.interface import Span
+from unisono.text.script import outside_tags, show
 
 _CLOSERS = "\"'”’»›)\\]}」』）】》"
 _HARD = "。！？｡．‼⁇⁈⁉"  # these end a sentence without a space after them
@@ -48,7 +49,17 @@ def begins_sentence(text: str) -> bool:
 
 
 def split_sentences(text: str) -> list[Span]:
-    """The sentences of `text` without the white space around them; a text of white space only has none."""
+    """The sentences of `text` without the white space around them; a text of white space only has none.
+
+    Control tags are kept whole: one between two sentences belongs to the second, but for [/rate], which belongs to the
+    first; a range of [rate:…] may span sentences (`Script.part` knows the rate in force).
+    """
+    script, tags = show(text)
+    return outside_tags(text, _sentences(script.text), script, tags) if tags else _sentences(text)
+
+
+def _sentences(text: str) -> list[Span]:
+    """The sentences of a text without tags."""
     spans: list[Span] = []
     start = 0
     for match in _END.finditer(text):
@@ -61,7 +72,16 @@ def split_sentences(text: str) -> list[Span]:
 
 
 def split_clauses(text: str) -> list[Span]:
-    """The parts of one sentence between commas, semicolons, colons and dashes; the mark stays with what it follows."""
+    """The parts of one sentence between commas, semicolons, colons and dashes; the mark stays with what it follows.
+
+    Control tags are kept whole, as by `split_sentences`.
+    """
+    script, tags = show(text)
+    return outside_tags(text, _clauses(script.text), script, tags) if tags else _clauses(text)
+
+
+def _clauses(text: str) -> list[Span]:
+    """The clauses of a sentence without tags."""
     spans: list[Span] = []
     start = 0
     for match in _CLAUSE_END.finditer(text):

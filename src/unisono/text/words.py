@@ -1,8 +1,8 @@
 """The words of a source text, verbatim, and which tokens speak them.
 
 A word is what stands between white space and holds a letter or digit ("here." stays "here."). Control tags such as
-[pause:1s] are no words; of [say:naɪki|Nike] the shown text is. In scripts without spaces a word is a run of one
-script's letters between punctuation.
+[pause:1s] are no words, they part words as spaces do; of [say:naɪki|Nike] the shown text is a word. In scripts without
+spaces a word is a run of one script's letters between punctuation.
 """
 
 from __future__ import annotations
@@ -11,13 +11,11 @@ import re
 import unicodedata
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from unisono.interface import Span
+from unisono.text.script import show
 
-# [pause:0.8s] [rate:1.3] [/rate] [say:respelling|shown]; of the last, group 1 is what the reader sees.
-TAG = re.compile(
-    r"\[(?:/?(?:pause|rate)(?:[:\s][^\[\]\n]{0,40})?|/say|say:[^\[\]|\n]{0,200}\|([^\[\]\n]{0,200}))\]", re.IGNORECASE
-)
 _ITEM = re.compile(r"\S+")
 _SPACELESS = (
     ("han", r"\u3005-\u3007\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"),
@@ -38,25 +36,29 @@ _RUN = re.compile(
 _TRAILING_MARKS = "'’.-_"
 
 
+class ShownWord(NamedTuple):
+    """A word as it is shown, and where it stands in the source."""
+
+    text: str
+    span: Span
+
+
 def source_words(text: str) -> list[Span]:
     """The spans of the words of `text`, in order; empty for a text without letters or digits."""
-    shown = TAG.sub(_blank_out, text)
+    return [word.span for word in shown_words(text)]
+
+
+def shown_words(text: str) -> list[ShownWord]:
+    """The words of `text`, in order, as a reader sees them; a span includes tags that stand inside its word."""
+    script, _ = show(text)
     words: list[Span] = []
-    for match in _ITEM.finditer(shown):
+    for match in _ITEM.finditer(script.text):
         item = match.group()
         if _ANY_SPACELESS.search(item):
             words += _runs(item, match.start())
         elif any(character.isalnum() for character in item):
             words.append(Span(*match.span()))
-    return words
-
-
-def _blank_out(tag: re.Match[str]) -> str:
-    """Spaces for a tag, but for the text that is shown, so that places do not move."""
-    start, end = tag.span(1)
-    if start < 0:
-        return " " * len(tag.group())
-    return " " * (start - tag.start()) + tag.group(1) + " " * (tag.end() - end)
+    return [ShownWord(script.text[start:end], script.source_span(start, end)) for start, end in words]
 
 
 def _runs(item: str, offset: int) -> list[Span]:

@@ -14,8 +14,7 @@ def ones(expanded, masks):
 
 
 def test_a_slot_ends_its_gap_and_a_gap_of_zero_still_takes_a_frame():
-    grid = expand(torch.tensor([[1.0], [2.0], [0.0]]), torch.tensor([2, 0, 3, 1]))
-    expanded, masks = grid.expanded(0, grid.length)
+    expanded, masks = expand(torch.tensor([[1.0], [2.0], [0.0]]), torch.tensor([2, 0, 3, 1]))
     assert expanded[0, :, 0].tolist() == [0, 1, 2, 0, 0, 0, 0]
     assert masks.tolist() == [[0, 1, 1, 0, 0, 0, 0]]  # a zero vector is no mark
 

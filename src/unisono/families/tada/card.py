@@ -8,21 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from unisono.errors import CheckpointError, InputError
-from unisono.families.tada.options import InferenceOptions
+from unisono.families.tada.options import SpeakOptions, translated
 from unisono.files import read_json
 
 CARD = "unisono.json"
-# Our words for published options, with the range that makes sense.
-NAMES: Mapping[str, tuple[str, float, float]] = {
-    "steps": ("num_flow_matching_steps", 1, 1000),
-    "guidance": ("acoustic_cfg_scale", 0, 10),
-    "duration_guidance": ("duration_cfg_scale", 0, 10),
-    "temperature": ("noise_temperature", 0, 2),
-    "duration_temperature": ("duration_noise_temperature", 0, 2),
-    "speed": ("speed_up_factor", 0.25, 4),
-    "candidates": ("num_acoustic_candidates", 1, 100),
-}
-PUBLISHED = {entry.name for entry in fields(InferenceOptions)}
 
 
 @dataclass(frozen=True)
@@ -41,6 +30,8 @@ class Card:
         end_vector: the slot of the end token is rendered; else only its distance counts.
         word_lead: seconds from a word's start to its first mark.
         max_gap: longest distance between two marks in frames; 0 = whatever the model draws.
+        pause_text: what stands for a pause in the text that the model reads, so that its sound falls silent; "" =
+            nothing, the bits of the gap alone make the pause.
         quantize: packing of the weights on a CPU when the user names none: "int8" or "none".
         options: generation options, under our names or the published ones.
     """
@@ -58,11 +49,14 @@ class Card:
     end_vector: bool = False
     word_lead: float = 0.0
     max_gap: int = 0
+    pause_text: str = ",.."
     quantize: str = "none"
     options: Mapping[str, Any] = field(default_factory=dict)
 
 
-PUBLISHED_CARD = Card(style="tada", leading_space=False, speaker_prompt=False, show_prompt_text=False, end_vector=True)
+PUBLISHED_CARD = Card(
+    style="tada", leading_space=False, speaker_prompt=False, show_prompt_text=False, end_vector=True, pause_text=""
+)
 
 
 def read_card(folder: Path) -> Card:
@@ -98,39 +92,15 @@ def _published_name(folder: Path) -> str:
     return folder.resolve().name
 
 
-def make_options(card: Card, given: Mapping[str, Any]) -> InferenceOptions:
+def make_options(card: Card, given: Mapping[str, Any]) -> SpeakOptions:
     """The model's defaults with a user's options in their place.
 
     Raises:
         InputError: a name that is not known, or a value out of range.
     """
-    values = {**_translated(card.options), **_translated(given)}
+    values = {**translated(card.options), **translated(given)}
     if values.get("speed_up_factor") == 1:
         values["speed_up_factor"] = None  # the second pass would only repeat the first
-    options = InferenceOptions(**values)
+    options = SpeakOptions(**values)
     options.check()
     return options
-
-
-def _translated(given: Mapping[str, Any]) -> dict[str, Any]:
-    """Options under their published names, in range."""
-    values = {}
-    for name, value in given.items():
-        if value is None:
-            continue
-        if name not in NAMES and name not in PUBLISHED:
-            raise InputError(f"option {name!r} is unknown, known are {', '.join(NAMES)} and the published names")
-        if name in NAMES:
-            published, low, high = NAMES[name]
-            whole = isinstance(getattr(InferenceOptions, published), int)
-            if isinstance(value, bool) or not isinstance(value, int if whole else (int, float)):
-                kind = "a whole number" if whole else "a number"
-                raise InputError(f"{name} is {value!r}, wanted is {kind} from {low:g} to {high:g}")
-            if not low <= value <= high:  # false for NaN too
-                raise InputError(f"{name} is {value}, wanted is {low:g} to {high:g}")
-            values[published] = value
-        elif type(value) is not type(getattr(InferenceOptions, name)) and not isinstance(value, int | float):
-            raise InputError(f"{name} is {value!r}, wanted is something like {getattr(InferenceOptions, name)!r}")
-        else:
-            values[name] = value
-    return values

@@ -15,6 +15,7 @@ from unisono.families.tada.prompt import negative_ids
 from unisono.families.tada.state import State, Stepped
 from unisono.lm.candidates import choose, duration_median_scores, likelihood_scores, repeat_rows, speaker_scores
 from unisono.lm.flow import solve_flow
+from unisono.lm.gray import decode_gray, encode_gray
 from unisono.lm.sampling import text_probabilities
 
 
@@ -38,6 +39,29 @@ def solve(model: TadaForCausalLM, plan: Plan, state: State, seen: Stepped) -> St
     return replace(
         seen, condition=positive, negative=negative, noise=noise, solved=solved, scores=scores, chosen=chosen
     )
+
+
+def drawn_durations(model: TadaForCausalLM, plan: Plan, vectors: torch.Tensor) -> torch.Tensor:
+    """Frames before and after, int64 [B, 2], of solved vectors [B, X], none above the longest that may be drawn."""
+    bits = vectors[:, model.config.acoustic_dim :].unflatten(-1, (2, -1))
+    return decode_gray(bits).clamp(0, plan.longest or model.config.num_time_classes - 1)
+
+
+def keep_time(model: TadaForCausalLM, plan: Plan, state: State, seen: Stepped, slot: int) -> Stepped:
+    """Decide the gaps of a slot. Where they are others than the drawn ones, solve again from the same noise with their
+    bits held on their path, so that the vector is one that goes with them."""
+    drawn = drawn_durations(model, plan, seen.chosen)
+    decided = [timer.decide(slot, *row) for timer, row in zip(state.timers, drawn.tolist(), strict=True)]
+    gaps = torch.tensor(decided, device=drawn.device)  # [B, 4]
+    changed = (gaps[:, :2] != drawn).any(1)
+    if not changed.any():
+        return replace(seen, gaps=gaps)
+    bits = encode_gray(gaps[:, :2], model.config.duration_bits).flatten(1).to(seen.chosen)
+    away = None if seen.negative is None else model.condition(seen.negative[: plan.batch])
+    condition = model.condition(seen.condition[: plan.batch])
+    noise = seen.noise if seen.scores is None else choose(seen.noise, seen.scores)
+    again = solve_flow(plan.head, plan.flow, noise, condition, away, {model.config.acoustic_dim: bits})
+    return replace(seen, gaps=gaps, chosen=torch.where(changed[:, None], again, seen.chosen))
 
 
 def _negative_hidden(plan: Plan, state: State, seen: Stepped) -> torch.Tensor:

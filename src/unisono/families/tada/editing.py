@@ -18,21 +18,26 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import torch
 
 from unisono.errors import GenerationError
-from unisono.families.edits import Edit, apply_edits
+from unisono.families.checks import check_maker, check_text
+from unisono.families.edits import Edit, apply_edits, find_edits
+from unisono.families.joining import speech_of
 from unisono.families.spelling import Spelled
 from unisono.families.tada.card import make_options
-from unisono.families.tada.options import InferenceOptions
+from unisono.families.tada.options import SpeakOptions
 from unisono.families.tada.published import run
 from unisono.families.tada.splicing import decode_spliced
 from unisono.families.tada.state import Stepped
-from unisono.families.tada.voice_prompt import VoicePrompt, plan_sentence
+from unisono.families.tada.voice_prompt import VoicePrompt, check_pieces, plan_sentence
 from unisono.families.tada.windows import Grid, fit
-from unisono.interface import AlignedTokens, Audio
+from unisono.interface import AlignedTokens, Audio, Speech
 from unisono.lm.draws import Draws, GeneratorDraws
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from unisono.families.tada.card import Card
     from unisono.families.tada.model import TadaForCausalLM
+    from unisono.families.tada.speech import TadaSpeech
 
 CONTEXT = 750  # frames of the recording that the model hears before an edit: 15 seconds
 LEAST_CONTEXT = 250  # with less than 5 seconds before the edit, what follows it is heard first
@@ -64,6 +69,31 @@ class Pieces:
     def positions(self) -> torch.Tensor:
         """1-based frames int64 [U]."""
         return torch.tensor(self.gaps).cumsum(0)
+
+
+def edit_recording(
+    tts: TadaSpeech,
+    recording: str | Path | Audio | AlignedTokens,
+    text: str,
+    words: tuple[Any, Any, Any],
+    seed: int,
+    progress: Callable[[int, int], None] | None,
+    given: dict[str, Any],
+) -> tuple[Speech, AlignedTokens]:
+    """Edit a recording that says `text`; `words` are those to replace, to delete and to insert after (`find_edits`)."""
+    encoded = isinstance(recording, AlignedTokens)
+    edits = find_edits(check_text(recording.text if encoded else text), *words)
+    options = make_options(tts.card, given)
+    for edit in edits:
+        if edit.new:
+            tts.spell(edit.new)  # what cannot be read is refused before the recording is
+    if encoded:
+        check_maker(recording, tts.family, tts.name, "these tokens")
+        check_pieces(tts.model, recording, "these tokens")
+    tokens = recording if encoded else tts.encode(recording, text=text)
+    edited = edit_tokens(tts.model, tts.card, tokens, edits, tts.spell, options, seed=seed, progress=progress)
+    positions = edited.tokens.positions.tolist()
+    return speech_of(edited.spelled, positions, edited.audio, tts.card.word_lead), edited.tokens
 
 
 class Edited(NamedTuple):
@@ -131,20 +161,20 @@ def edit_tokens(
     tokens: AlignedTokens,
     edits: Sequence[Edit],
     spell: Spell,
+    options: SpeakOptions,
     *,
     seed: int,
     progress: Callable[[int, int], None] | None,
-    given: dict[str, Any],
 ) -> Edited:
     """Make the edits of a recording's text in its tokens, and sound of that.
 
     Args:
-        edits: of `tokens.text`, in order. spell: text -> tokens. given: generation options.
+        edits: of `tokens.text`, in order. spell: text -> tokens.
 
     Raises:
-        InputError: unusable options. GenerationError: a value that is not finite.
+        GenerationError: a value that is not finite.
     """
-    options, draws = make_options(card, given), GeneratorDraws.seeded([seed])
+    draws = GeneratorDraws.seeded([seed])
     steps, pieces = cuts(tokens.text, edits, spell), pieces_of(tokens)
     watch = _Watch(progress, sum(len(step.ids) + model.config.shift_acoustic for step in steps if step.ids))
     for step in steps:
@@ -221,7 +251,7 @@ def _speak(
     card: Card,
     pieces: Pieces,
     cut: Cut,
-    options: InferenceOptions,
+    options: SpeakOptions,
     draws: Draws,
     watch: _Watch,
 ) -> tuple[torch.Tensor, list[int]]:
@@ -238,13 +268,18 @@ def _speak(
     count, shift = len(cut.ids), config.shift_acoustic
     ahead = cut.ahead[: 2 * shift]  # more than the model looks ahead
     plan, last = plan_sentence(
-        model, prompt, [*cut.ids, *ahead], options, transition_steps=0, show_prompt_text=card.show_prompt_text
+        model,
+        prompt,
+        [*cut.ids, *ahead],
+        replace(options, transition_steps=0),  # what is kept is kept
+        transition_steps=0,
+        show_prompt_text=card.show_prompt_text,
+        max_gap=card.max_gap,
     )
     slots = run(model, replace(plan, steps=last + count + shift + 1), draws, watch)
     new = slice(last + 1, last + 1 + count)
     made = slots.vectors[0, new].float() * config.acoustic_std + config.acoustic_mean
-    before = slots.before[0, new].clamp_min(1)
-    before = before.clamp(max=card.max_gap) if card.max_gap else before
+    before = torch.round(slots.before[0, new] / options.speed).long().clamp_min(1)
     return made.to(pieces.vectors), before.tolist()
 
 

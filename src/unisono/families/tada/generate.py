@@ -12,14 +12,14 @@ from __future__ import annotations
 import torch
 
 from unisono.errors import GenerationError
-from unisono.families.tada.choices import choose_text, solve
+from unisono.families.tada.choices import choose_text, drawn_durations, keep_time, solve
 from unisono.families.tada.model import TadaForCausalLM
 from unisono.families.tada.plan import Plan, Slots
 from unisono.families.tada.prompt import read_inputs
 from unisono.families.tada.state import Observer, Prefilled, State, Stepped
+from unisono.families.tada.timing import Timer
 from unisono.lm.backbone import Backbone
 from unisono.lm.draws import Draws
-from unisono.lm.gray import decode_gray
 
 CHECK_EVERY = 32  # steps between looks at the finite flags where looking stalls an accelerator
 
@@ -55,9 +55,10 @@ def start(
         before=nothing,
         after=nothing,
         prompt_hidden=hidden[:batch] if plan.options.negative_condition_source == "prompt" else None,
+        timers=[Timer(tempo) for tempo in plan.tempos],
     )
     for slot in range(length - shift):
-        _record(plan, state, slot)
+        _record(model, plan, state, slot)
     return state
 
 
@@ -79,13 +80,15 @@ def step(model: TadaForCausalLM, plan: Plan, state: State, observer: Observer | 
     seen = Stepped(position, ids, state.vector, state.mask, state.before, state.after, hidden)
     if plan.draw_all or not _given(plan, slot):
         seen = solve(model, plan, state, seen)
+        if state.timers and slot >= 0:
+            seen = keep_time(model, plan, state, seen, slot)
     if position >= state.branch_ids.shape[2] - 1 and (plan.draw_all or position < plan.steps - 1):
         seen = choose_text(model, plan, state, seen)
     if observer is not None:
         observer(seen)
     _check_finite(state, seen, last=position == plan.steps - 1)
     if slot >= 0:
-        _record(plan, state, slot, seen.chosen, model.config.num_time_classes)
+        _record(model, plan, state, slot, seen)
     state.position += 1
     return state
 
@@ -120,23 +123,27 @@ def _given(plan: Plan, slot: int) -> bool:
     return slot < 0 or (slot < plan.tables.width and slot + 1 < plan.tables.times)
 
 
-def _record(
-    plan: Plan, state: State, slot: int, chosen: torch.Tensor | None = None, classes: int | None = None
-) -> None:
-    """Keep a slot and make it what the next step reads: the prompt's columns where there are any, else the model's."""
+def _record(model: TadaForCausalLM, plan: Plan, state: State, slot: int, seen: Stepped | None = None) -> None:
+    """Keep a slot and make it what the next step reads: the prompt's columns where there are any, else the model's.
+
+    A forced gap beyond the model's classes is kept as it is; what reads it clamps it (`sound_embeddings`).
+    """
     tables = plan.tables
     if slot < tables.width:
         state.vector, state.mask = tables.vectors[:, slot], tables.masks[:, slot]
     else:
         width = tables.vectors.shape[-1]
-        state.vector, state.mask = chosen[:, :width], torch.ones_like(state.mask)
+        state.vector, state.mask = seen.chosen[:, :width], torch.ones_like(state.mask)
     if slot + 1 < tables.times:
         state.before, state.after = tables.before[:, slot + 1], tables.after[:, slot + 1]
+        spoken = state.before
+    elif seen.gaps is None:
+        state.before, state.after = drawn_durations(model, plan, seen.chosen).unbind(-1)
+        spoken = state.before
     else:
-        bits = chosen[:, tables.vectors.shape[-1] :].unflatten(-1, (2, -1))
-        state.before, state.after = decode_gray(bits).clamp(0, classes - 1).unbind(-1)
+        spoken, _, state.before, state.after = seen.gaps.unbind(-1)
     state.vectors.append(state.vector)
-    state.befores.append(state.before)
+    state.befores.append(spoken)
 
 
 def _check_finite(state: State, seen: Stepped, last: bool) -> None:

@@ -100,6 +100,11 @@ class TadaForCausalLM(Checkpoint, nn.Module):
         """The attached speaker scorer, on this model's device. Raises CheckpointError when there is none."""
         return self._part("speaker_scorer").to(self.device)
 
+    @property
+    def can_verify(self) -> bool:
+        """Whether a speaker scorer is attached."""
+        return "speaker_scorer" in self._attached
+
     def _part(self, name: str) -> Any:
         if name not in self._attached:
             raise CheckpointError(f"the language model has no {name}: give one with model.attach({name}=...)")

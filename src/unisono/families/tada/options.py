@@ -1,11 +1,14 @@
-"""Generation options under their published names and defaults (TADA, spec section 13.1)."""
+"""Generation options under their published names and defaults (TADA, spec section 13.1), and ours beside them."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any
 
 from unisono.errors import InputError
+from unisono.families.controls import CONTROLS, KINDS, NAMES
 from unisono.lm.candidates import SCORERS
 from unisono.lm.flow import FlowRecipe
 from unisono.lm.sampling import TextSampling
@@ -118,3 +121,51 @@ class InferenceOptions:
     def text_only_row(self) -> bool:
         """Whether the language model runs a row without sound."""
         return self.text_only_logit_scale > 0
+
+
+@dataclass
+class SpeakOptions(InferenceOptions):
+    """The published options and ours, as `say` and `continue_` take them; made by `translated`.
+
+    Attributes:
+        speed: factor on the speaking rate, in one pass. token_seconds: longest mean of a sentence's gaps.
+        speaker_threshold: least likeness to the voice, None = whatever it is. retries: takes beside the first.
+        system_prompt, user_prompt: chat turns, None = the card's and none. transition_steps: None = the card's.
+    """
+
+    speed: float = 1.0
+    token_seconds: float = 1.0
+    speaker_threshold: float | None = None
+    retries: int = 3
+    system_prompt: str | None = None
+    user_prompt: str | None = None
+    transition_steps: int | None = None
+
+
+PUBLISHED = {entry.name for entry in fields(InferenceOptions)}
+FIELDS = {control.name: control.published if control.published in PUBLISHED else control.name for control in CONTROLS}
+CALL_NAMES = {control.published: control.name for control in CONTROLS if control.published not in ("", *PUBLISHED)}
+
+
+def translated(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Options under either name as fields of `SpeakOptions`; None is as if it were not given.
+
+    Raises:
+        InputError: an unknown name, or a value out of range; for published names the range is as wide as can be
+            computed.
+    """
+    values = {}
+    for name, value in given.items():
+        name = CALL_NAMES.get(name, name)
+        if value is None:
+            continue
+        if name not in NAMES and name not in PUBLISHED:
+            raise InputError(f"option {name!r} is unknown, known are {', '.join(NAMES)} and the published names")
+        if name in NAMES:
+            values[FIELDS[name]] = NAMES[name].check(value)
+            continue
+        control = next((control for control in CONTROLS if control.published == name), None)
+        if not (isinstance(value, str) if control is None else control.is_kind(value)):
+            raise InputError(f"{name} is {value!r}, wanted is {KINDS[control.kind if control else str]}")
+        values[name] = value
+    return values

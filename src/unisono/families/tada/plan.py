@@ -25,6 +25,7 @@ from unisono.families.tada.prompt import (
     sequence_ids,
 )
 from unisono.families.tada.speaker import AcousticSpkrVerf
+from unisono.families.tada.timing import Tempo
 from unisono.interface import Tokenizer
 from unisono.lm.candidates import reference_embedding
 from unisono.lm.flow import FlowTable, flow_table
@@ -46,6 +47,8 @@ class Plan:
         reference: [B, E], the prompt's speaker, or None. scorer: the network that ranks by it, or None.
         draw_all: draw and solve also where the result is discarded, and draw the unused last text token, so that
             random streams are the published ones (spec section 18, quirk 22).
+        longest: frames that a drawn duration may have at most; None = whatever the model has classes for.
+        tempos: what is asked of each row's gaps; () = they stay as drawn.
     """
 
     tokenizer: Tokenizer
@@ -62,6 +65,8 @@ class Plan:
     reference: torch.Tensor | None
     scorer: AcousticSpkrVerf | None
     draw_all: bool
+    longest: int | None = None
+    tempos: tuple[Tempo, ...] = ()
 
     @property
     def batch(self) -> int:

@@ -29,7 +29,7 @@ def slot_frames(before: torch.Tensor, slots: int) -> torch.Tensor:
     return before[:slots].clamp_min(1).cumsum(0)
 
 
-def expand(vectors: torch.Tensor, before: torch.Tensor) -> Grid:
+def slot_grid(vectors: torch.Tensor, before: torch.Tensor) -> Grid:
     """Put vectors back on the frame grid.
 
     Args:
@@ -40,6 +40,16 @@ def expand(vectors: torch.Tensor, before: torch.Tensor) -> Grid:
     return Grid(vectors, frames - 1, int(frames[-1]) + max(int(before[len(vectors)]), 0))
 
 
+def expand(vectors: torch.Tensor, before: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """All frames of `slot_grid`.
+
+    Returns:
+        expanded [1, L, A], zeros between slots, and token_masks int64 [1, L], 1 where the vector's norm is not zero.
+    """
+    grid = slot_grid(vectors, before)
+    return grid.expanded(0, grid.length)
+
+
 def render(decoder: Decoder, vectors: torch.Tensor, before: torch.Tensor) -> Rendered:
     """Decode slots, the first of which is the last prompt token, and cut its silence and its own frame away.
 
@@ -48,7 +58,7 @@ def render(decoder: Decoder, vectors: torch.Tensor, before: torch.Tensor) -> Ren
     """
     if len(vectors) == 0 or len(before) <= len(vectors):
         raise GenerationError(f"{len(vectors)} slots and {len(before)} durations cannot be rendered: need n and n + 1")
-    wave = decode_grid(decoder, expand(vectors, before))
+    wave = decode_grid(decoder, slot_grid(vectors, before))
     if not bool(torch.isfinite(wave).all()):
         raise GenerationError("the decoder made a value that is not a finite number: the decoder or voice is damaged")
     lead = int(before[0])

@@ -17,26 +17,27 @@ import torch
 from unisono.audio import resample_sinc
 from unisono.errors import CheckpointError
 from unisono.families.checks import check_maker, check_seed, check_sound, check_text
-from unisono.families.edits import find_edits
 from unisono.families.joining import FRAMES_PER_SECOND, cut, join, shift, speech_of
-from unisono.families.spelling import Spelled, spell
+from unisono.families.spelling import Spelled, spell, spell_sentences
 from unisono.families.tada.aligner import Aligner, AlignerOutput
 from unisono.families.tada.card import Card, make_options, read_card
 from unisono.families.tada.decoder import Decoder
 from unisono.families.tada.encoder import Encoder
+from unisono.families.tada.likeness import Likeness, likeness_to
 from unisono.families.tada.model import TadaForCausalLM
-from unisono.families.tada.options import InferenceOptions
-from unisono.families.tada.published import run
-from unisono.families.tada.render import render
+from unisono.families.tada.options import InferenceOptions, SpeakOptions
+from unisono.families.tada.sentence import Speaker, speak_sentence
+from unisono.families.tada.speaker import AcousticSpkrVerf
 from unisono.families.tada.state import Stepped
-from unisono.families.tada.voice_prompt import VoicePrompt, check_pieces, plan_sentence, voice_prompt
+from unisono.families.tada.voice_prompt import VoicePrompt, check_pieces, voice_prompt
 from unisono.families.tada.windows import Grid, decode_grid, encode_marks, fit
 from unisono.files import find_folder, load_voice
 from unisono.interface import AlignedTokens, Audio, Span, Speech, Tokenizer, Voice
 from unisono.lm.draws import GeneratorDraws
-from unisono.text import load_tokenizer, split_sentences
+from unisono.text import load_tokenizer
 
 CODEC = "HumeAI/tada-codec"  # where published language models find their codec
+SCORER = "spkr-verf"  # subfolder of the codec with the speaker network
 WINDOW_SECONDS, WINDOW_STRIDE = 30.0, 25.0  # of the aligner, for recordings longer than twice that
 Progress = Callable[[int, int], None]
 Replacements = Mapping[str, str] | Sequence[tuple[str, str]]
@@ -175,43 +176,32 @@ class TadaSpeech:
     ) -> Iterator[Speech]:
         """Speak sentence by sentence; whatever can be refused is refused before the first one."""
         options, draws = make_options(self.card, given), GeneratorDraws.seeded([check_seed(seed)])
-        spans = split_sentences(check_text(text))
-        spelled = [self._spell(text[span.start : span.end]) for span in spans]
+        card = self.card
+        spelled = spell_sentences(
+            check_text(text),
+            self.tokenizer,
+            style=card.style,
+            language=card.language,
+            leading_space=card.leading_space,
+        )
         voice = voice or self.default_voice
         if voice is not None:
             check_maker(voice.tokens, self.family, self.name, f"voice {voice.name}")
-        prompt = voice_prompt(self.model, voice, self.card.speaker_prompt)
+        prompt = voice_prompt(self.model, voice, card.speaker_prompt)
         watch = _Counter(progress, self._steps(spelled, options))
+        speaker = Speaker(self.model, card, prompt, options, draws, self._likeness(prompt, options), watch)
         for sentence in spelled:
-            yield self._sentence(sentence, prompt, options, draws, watch)
+            yield speak_sentence(speaker, sentence)
         watch.finish()
 
-    @torch.inference_mode()
-    def _sentence(
-        self, spelled: Spelled, prompt: VoicePrompt, options: InferenceOptions, draws: GeneratorDraws, watch: _Counter
-    ) -> Speech:
-        """Speak one sentence; it ends at the mark of the end token."""
-        plan, first = plan_sentence(
-            self.model,
-            prompt,
-            spelled.ids,
-            options,
-            transition_steps=self.card.transition_steps,
-            show_prompt_text=self.card.show_prompt_text,
-        )
-        slots = run(self.model, plan, draws, watch)
-        spoken = slice(first, first + len(spelled.ids) + 1 + self.card.end_vector)  # with the voice's last token
-        vectors = slots.vectors[0, spoken].float() * self.model.config.acoustic_std + self.model.config.acoustic_mean
-        before = slots.before[0, first : first + len(spelled.ids) + 2]  # with the end token's
-        if self.card.max_gap:
-            before = torch.cat([before[:1], before[1:].clamp(max=self.card.max_gap)])
-        end = before[-1:]
-        rendered = render(self.model.decoder, vectors, torch.cat([before, end]) if self.card.end_vector else before)
-        positions = rendered.positions[1 : len(spelled.ids) + 1].tolist()
-        # Never less than a frame, so that the last mark lies inside; what the renderer adds behind the end is cut.
-        frames = positions[-1] + max(int(end), 1)
-        audio = Audio(fit(rendered.audio, frames * self.hop), self.sample_rate)
-        return speech_of(spelled, positions, audio, self.card.word_lead)
+    def _likeness(self, prompt: VoicePrompt, options: SpeakOptions) -> Likeness | None:
+        """The score of sentences against a voice, where one is asked for; finds the speaker network if it is there."""
+        ranked = options.num_acoustic_candidates > 1 and options.scorer == "spkr_verification"
+        wanted = options.speaker_threshold is not None or ranked
+        if wanted and not self.model.can_verify and (self._codec / SCORER).is_dir():
+            network = AcousticSpkrVerf.from_pretrained(self._codec, subfolder=SCORER, device=str(self.model.device))
+            self.model.attach(speaker_scorer=network)
+        return None if options.speaker_threshold is None else likeness_to(self.model, prompt, self.sample_rate)
 
     def _steps(self, spelled: Sequence[Spelled], options: InferenceOptions) -> int:
         """Single steps that the sentences will take."""
@@ -236,14 +226,14 @@ class TadaSpeech:
 
     def align(self, audio: str | Path | Audio, *, text: str) -> Speech:
         """Word and token times of a recording; the sound comes back at its own rate. Raises like `voice`."""
-        sound, spelled = check_sound(audio), self._spell(check_text(text))
+        sound, spelled = check_sound(audio), self.spell(check_text(text))
         positions, _ = self._align(sound, spelled)
         return speech_of(spelled, positions[0].tolist(), sound, self.card.word_lead)
 
     @torch.inference_mode()
     def encode(self, audio: str | Path | Audio, *, text: str) -> AlignedTokens:
         """One vector per token of the transcript, without latent noise. Raises like `voice`."""
-        sound, spelled = check_sound(audio), self._spell(check_text(text))
+        sound, spelled = check_sound(audio), self.spell(check_text(text))
         samples = round(len(sound.samples) * self.sample_rate / sound.sample_rate)
         positions, masks = self._align(sound, spelled)
         wave = resample_sinc(torch.from_numpy(sound.samples), sound.sample_rate, self.sample_rate)
@@ -302,9 +292,8 @@ class TadaSpeech:
             AlignmentError: more tokens than frames. CheckpointError: tokens of another model.
             GenerationError: a value that is not finite.
         """
-        edits = {"replace": replace, "delete": delete, "insert_after": insert_after}
-        speech, _ = self.edit_tokens(recording, text=text, **edits, seed=seed, progress=progress, **options)
-        return speech
+        words = {"replace": replace, "delete": delete, "insert_after": insert_after}
+        return self.edit_tokens(recording, text=text, **words, seed=seed, progress=progress, **options)[0]
 
     def edit_tokens(
         self,
@@ -319,27 +308,16 @@ class TadaSpeech:
         **options: Any,
     ) -> tuple[Speech, AlignedTokens]:
         """As `edit`, with the tokens of the result, in which every vector that was not edited is what it was."""
-        from unisono.families.tada.editing import edit_tokens
+        from unisono.families.tada.editing import edit_recording
 
-        given = isinstance(recording, AlignedTokens)
-        edits = find_edits(check_text(recording.text if given else text), replace, delete, insert_after)
-        for edit in edits:
-            self._spell(check_text(edit.new)) if edit.new else None  # refused before the recording is even read
-        if given:
-            check_maker(recording, self.family, self.name, "these tokens")
-            check_pieces(self.model, recording, "these tokens")
-        tokens = recording if given else self.encode(recording, text=text)
-        edited = edit_tokens(
-            self.model, self.card, tokens, edits, self._spell, seed=check_seed(seed), progress=progress, given=options
-        )
-        positions = edited.tokens.positions.tolist()
-        return speech_of(edited.spelled, positions, edited.audio, self.card.word_lead), edited.tokens
+        edits = (replace, delete, insert_after)
+        return edit_recording(self, recording, text, edits, check_seed(seed), progress, options)
 
     def _respell(self, tokens: AlignedTokens) -> Spelled:
         """The text of a token file, spelled again; what its ids say where another version read the text otherwise."""
         ids = tokens.text_ids.tolist()
         if tokens.text.strip():
-            spelled = self._spell(tokens.text)
+            spelled = self.spell(tokens.text)
             if spelled.ids == ids:
                 return spelled
         texts = [self.tokenizer.decode([token]) for token in ids]
@@ -347,7 +325,7 @@ class TadaSpeech:
         text = "".join(texts)
         return Spelled(text, text, ids, texts, [Span(e - len(t), e) for e, t in zip(ends, texts, strict=True)])
 
-    def _spell(self, text: str) -> Spelled:
+    def spell(self, text: str) -> Spelled:
         """Text as this model reads it. Raises InputError when it can read nothing of it."""
         card = self.card
         return spell(text, self.tokenizer, style=card.style, language=card.language, leading_space=card.leading_space)

@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 
+from unisono.families.tada.timing import Timer
 from unisono.lm.backbone import Backbone
 from unisono.lm.draws import Draws
 
@@ -27,6 +28,7 @@ class State:
         vectors: [B, A] per slot so far. befores: int64 [B] per slot so far. sampled: int64 [B] per chosen text token.
         prompt_hidden: [B, prefill, H], kept for guidance away from the prompt.
         unchecked: flags of steps whose values have not been looked at yet.
+        timers: who decides each row's gaps, none where every gap stays as drawn.
     """
 
     position: int
@@ -43,6 +45,7 @@ class State:
     sampled: list[torch.Tensor] = field(default_factory=list)
     prompt_hidden: torch.Tensor | None = None
     unchecked: list[torch.Tensor] = field(default_factory=list)
+    timers: list[Timer] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -59,8 +62,8 @@ class Stepped:
     """What one step saw and made; every tensor as the step had it, None where the step made none.
 
     ids [V, B]; vector, mask, before, after as read by the positive branch; hidden [V, B, H]; condition, negative
-    [K·B, H]; noise (scaled), solved [K·B, X]; scores [K, B]; chosen [B, X]; logits [V, B, vocabulary],
-    probabilities [B, vocabulary], token [B].
+    [K·B, H]; noise (scaled), solved [K·B, X]; scores [K, B]; chosen [B, X]; gaps int64 [B, 4], `timing.Decided`
+    where they were decided and not just drawn; logits [V, B, vocabulary], probabilities [B, vocabulary], token [B].
     """
 
     position: int
@@ -76,6 +79,7 @@ class Stepped:
     solved: torch.Tensor | None = None
     scores: torch.Tensor | None = None
     chosen: torch.Tensor | None = None
+    gaps: torch.Tensor | None = None
     logits: torch.Tensor | None = None
     probabilities: torch.Tensor | None = None
     token: torch.Tensor | None = None

@@ -5,15 +5,17 @@ Axes: T tokens, A vector width.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
-from unisono.errors import CheckpointError
+from unisono.errors import CheckpointError, InputError
 from unisono.families.tada.model import TadaForCausalLM
 from unisono.families.tada.options import InferenceOptions
 from unisono.families.tada.plan import Plan, make_plan
 from unisono.families.tada.prompt import chat_prefix, prompt_tables, sequence_ids
+from unisono.families.tada.speaker import AcousticSpkrVerf
+from unisono.families.tada.timing import Tempo
 from unisono.interface import AlignedTokens, Voice
 
 
@@ -63,6 +65,14 @@ def check_pieces(model: TadaForCausalLM, tokens: AlignedTokens, what: str) -> No
         )
 
 
+def prompt_prefix(model: TadaForCausalLM, prompt: VoicePrompt, options: InferenceOptions) -> list[int]:
+    """Ids of the chat turns before a voice: the options' system prompt, else the voice's own, and a user prompt."""
+    system = getattr(options, "system_prompt", None)
+    return chat_prefix(
+        model.tokenizer, prompt.system if system is None else system, getattr(options, "user_prompt", None)
+    )
+
+
 def plan_sentence(
     model: TadaForCausalLM,
     prompt: VoicePrompt,
@@ -71,14 +81,21 @@ def plan_sentence(
     *,
     transition_steps: int,
     show_prompt_text: bool,
+    max_gap: int = 0,
+    tempo: Tempo | None = None,
 ) -> tuple[Plan, int]:
     """Work out how to speak token `ids` after a voice.
+
+    Args:
+        max_gap: frames that a drawn gap may have at most, 0 = any.
+        tempo: what is asked of the gaps of `ids`, counted from the slot that is returned; None = nothing.
 
     Returns:
         the plan, and the slot of the voice's last token, where rendering begins.
     """
-    prefix = chat_prefix(model.tokenizer, prompt.system)
-    dropped = min(transition_steps, len(prefix) + len(prompt.ids))
+    prefix = prompt_prefix(model, prompt, options)
+    asked = getattr(options, "transition_steps", None)
+    dropped = min(transition_steps if asked is None else asked, len(prefix) + len(prompt.ids))
     sequence = sequence_ids(model.tokenizer, prefix, [*prompt.ids, *ids], model.config.shift_acoustic)
     tables = prompt_tables(prompt.vectors, prompt.positions, len(prefix), dropped, model.config.num_time_classes)
     plan = make_plan(
@@ -88,7 +105,22 @@ def plan_sentence(
         tables,
         options,
         show_prompt_text=show_prompt_text,
+        scorer=speaker_scorer(model, options) if prompt.ids else None,
         # The second pass of the speed option counts on the text token that the first one draws and does not use.
         draw_all=options.speed_up_factor is not None,
     )
-    return plan, len(prefix) + len(prompt.ids) - 1
+    last = len(prefix) + len(prompt.ids) - 1
+    tempos = () if tempo is None or tempo.neutral else (replace(tempo, first=last + 1),)
+    return replace(plan, longest=max_gap or None, tempos=tempos), last
+
+
+def speaker_scorer(model: TadaForCausalLM, options: InferenceOptions) -> AcousticSpkrVerf | None:
+    """The network that ranks candidates, None where it is not asked for. Raises InputError when it is not there."""
+    if options.num_acoustic_candidates == 1 or options.scorer != "spkr_verification":
+        return None
+    if not model.can_verify:
+        raise InputError(
+            "this model has no speaker network (spkr-verf), which the scorer spkr_verification needs: "
+            "use likelihood or duration_median"
+        )
+    return model.speaker_scorer

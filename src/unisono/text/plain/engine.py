@@ -16,7 +16,7 @@ from unisono.text.normalized import Builder, Normalized, Said
 from unisono.text.plain import abbreviations, counts, dates, languages, measures, money, roman, symbols, web
 from unisono.text.plain.rules import DIGIT, LETTER, OTHER, Rule
 
-_FIRST = (symbols.TAG_RULES, dates.RULES, web.RULES, money.RULES, counts.PLURAL_RULES)
+_FIRST = (dates.RULES, web.RULES, money.RULES, counts.PLURAL_RULES)
 _ENGLISH = (*_FIRST, *(m.RULES for m in (measures, abbreviations, roman, counts, symbols)))
 # Words that rules look at though no sign follows them, and numerals.
 _WORDS = (*dates.MONTH_NAMES, "Mr", "Mrs", "Ms", "Dr", "Prof", "St", "AD", "BC", "BCE", "CE", "[IVXLCDM]{1,8}")
@@ -69,18 +69,19 @@ def rule_set(rules: Iterable[Rule], words: Iterable[str] = ()) -> RuleSet:
     return RuleSet(re.compile("|".join(patterns)), {start: _family(found) for start, found in by_start.items()})
 
 
-@lru_cache(maxsize=16)
-def _rules_for(language: str) -> RuleSet:
-    """The rules of a language; InputError for one without rules."""
+@lru_cache(maxsize=32)
+def _rules_for(language: str, tags: bool) -> RuleSet:
+    """The rules of a language, with or without those that keep control tags; InputError for one without rules."""
+    first = symbols.TAG_RULES if tags else []
     if language == "en":
-        return rule_set((rule for rules in _ENGLISH for rule in rules), _WORDS)
-    return rule_set((*symbols.TAG_RULES, *languages.rules(language)))
+        return rule_set((*first, *(rule for rules in _ENGLISH for rule in rules)), _WORDS)
+    return rule_set((*first, *languages.rules(language)))
 
 
-def normalize_plain(text: str, language: str = "en") -> Normalized:
-    """What a reader says for `text`. Raises InputError for an unknown language."""
+def normalize_plain(text: str, language: str = "en", *, tags: bool = True) -> Normalized:
+    """What a reader says for `text`, with `tags` left as they are. Raises InputError for an unknown language."""
     code = languages.canonical(language)
-    places, families = _rules_for(code)
+    places, families = _rules_for(code, tags and "[" in text)
     builder = Builder(text, spaced=languages.spaced(code))
     copied = at = 0
     while (place := places.search(text, at)) is not None:

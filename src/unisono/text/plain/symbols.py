@@ -8,8 +8,10 @@ import unicodedata
 from unisono.text.normalized import Said
 from unisono.text.plain.numbers import cardinal
 from unisono.text.plain.rules import LETTER, OTHER, SPACE, Rule, after, before, part, whole
-from unisono.text.words import TAG
 
+_TAG = re.compile(
+    r"\[(?:/?(?:pause|rate)(?:[:\s][^\[\]\n]{0,40})?|/say|say:[^\[\]|\n]{0,200}\|[^\[\]\n]{0,200})\]", re.IGNORECASE
+)
 _WORDS = {
     "&": "and", "+": "plus", "=": "equals", "×": "times", "÷": "divided by", "±": "plus or minus",
     "≈": "approximately", "≠": "is not equal to", "≤": "is less than or equal to", "≥": "is greater than or equal to",
@@ -215,7 +217,7 @@ def _say_emoticon(match: re.Match[str]) -> list[Said] | None:
     return whole(match, "heart" if match.group() == "<3" else "")
 
 
-TAG_RULES = [Rule("[", TAG, _say_tag)]
+TAG_RULES = [Rule("[", _TAG, _say_tag)]
 EMOJI_RULES = [
     Rule(OTHER, _FLAG, _say_flag),
     Rule(OTHER, _EMOJI, _say_emoji),

@@ -19,8 +19,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from unisono.audio import resample
-from unisono.evaluate.sound import cepstra, loud_frames, mel_spectrum
+from unisono.audio.cepstra import cepstra, loud_frames, mel_spectrum
+from unisono.audio.resample import resample
 from unisono.interface import Audio
 
 METHOD = (

@@ -1,0 +1,139 @@
+"""One sentence: planned, generated, rendered, and spoken again where its speaker is not like the voice (TADA).
+
+Axes: T tokens of the text, n tokens that are spoken, A vector width, N samples.
+"""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass, replace
+
+import torch
+
+from unisono.errors import GenerationWarning
+from unisono.families.joining import FRAMES_PER_SECOND, speech_of
+from unisono.families.spelling import Spelled
+from unisono.families.tada.breaks import Line, line
+from unisono.families.tada.card import Card
+from unisono.families.tada.likeness import Likeness
+from unisono.families.tada.model import TadaForCausalLM
+from unisono.families.tada.options import SpeakOptions
+from unisono.families.tada.plan import Slots
+from unisono.families.tada.published import run
+from unisono.families.tada.render import HOP, render
+from unisono.families.tada.state import Observer
+from unisono.families.tada.timing import cap_total
+from unisono.families.tada.voice_prompt import VoicePrompt, plan_sentence
+from unisono.families.tada.windows import fit
+from unisono.interface import Audio, Speech
+from unisono.lm.draws import Draws
+
+SPARE_TOKENS = 4  # a text of one token may take as long as five
+
+
+@dataclass(frozen=True)
+class Speaker:
+    """What stays the same from sentence to sentence.
+
+    Attributes:
+        likeness: how much a take sounds like the voice; None = nobody asked.
+        watch: is called with every record of the sampling loop.
+    """
+
+    model: TadaForCausalLM
+    card: Card
+    prompt: VoicePrompt
+    options: SpeakOptions
+    draws: Draws
+    likeness: Likeness | None = None
+    watch: Observer | None = None
+
+
+def speak_sentence(speaker: Speaker, spelled: Spelled) -> Speech:
+    """Speak one sentence; it ends at the mark of the end token.
+
+    With a speaker threshold it is spoken again while its score is lower, and the best take is kept.
+
+    Warns:
+        GenerationWarning: no take was like the voice, or the sentence was cut to the longest time it may take.
+    Raises:
+        GenerationError: a value that is not finite.
+    """
+    if speaker.likeness is None:
+        return _take(speaker, spelled)[0]
+    options, best, scores = speaker.options, None, []
+    while len(scores) <= options.retries:
+        speech, vectors = _take(speaker, spelled)
+        scores.append(speaker.likeness.score(vectors, speech))
+        if best is None or scores[-1] > max(scores[:-1]):
+            best = speech
+        if scores[-1] >= options.speaker_threshold:
+            break
+    else:
+        warnings.warn(
+            f"no take of {spelled.source.strip()[:30]!r} reached the speaker threshold {options.speaker_threshold:g}: "
+            f"the best of {len(scores)} scores {max(scores):.2f} and is kept",
+            GenerationWarning,
+            stacklevel=2,
+        )
+    return replace(best, speaker_scores=[scores])
+
+
+@torch.inference_mode()
+def _take(speaker: Speaker, spelled: Spelled) -> tuple[Speech, torch.Tensor]:
+    """One take, and its vectors [n, A] as the language model made them."""
+    model, card = speaker.model, speaker.card
+    script = line(spelled, speaker.options.speed, model.tokenizer.encode(card.pause_text) if card.pause_text else [])
+    plan, last = plan_sentence(
+        model,
+        speaker.prompt,
+        script.ids,
+        speaker.options,
+        transition_steps=card.transition_steps,
+        show_prompt_text=card.show_prompt_text,
+        max_gap=card.max_gap,
+        tempo=script.tempo,
+    )
+    slots = run(model, plan, speaker.draws, speaker.watch)
+    return render_line(speaker, spelled, script, slots, last), slots.vectors[0, last + 1 : last + 1 + len(script.ids)]
+
+
+def render_line(speaker: Speaker, spelled: Spelled, script: Line, slots: Slots, last: int) -> Speech:
+    """The sound of a line's slots.
+
+    Args:
+        last: slot of what was spoken before the line's first token.
+    """
+    model, card, count = speaker.model, speaker.card, len(script.ids)
+    drawn = slots.vectors[0, last : last + count + 1 + card.end_vector].float()
+    vectors = drawn * model.config.acoustic_std + model.config.acoustic_mean
+    before = slots.before[0, last : last + count + 2]  # with the end token's
+    before = _capped(before, script, speaker.options.token_seconds, spelled.source)
+    end = before[-1:]
+    rendered = render(model.decoder, vectors, torch.cat([before, end]) if card.end_vector else before)
+    positions = rendered.positions[1 : count + 1].tolist()
+    # Never less than a frame, so that the last mark lies inside; what the renderer adds behind the end is cut.
+    frames = positions[-1] + max(int(end), 1)
+    audio = Audio(fit(rendered.audio, frames * HOP), card.sample_rate)
+    return speech_of(spelled, [positions[index] for index in script.shown], audio, card.word_lead)
+
+
+def _capped(before: torch.Tensor, script: Line, seconds: float, source: str) -> torch.Tensor:
+    """Gaps [n + 2], the drawn ones among them cut to the longest time that a text may take."""
+    most = int((len(script.ids) + SPARE_TOKENS) * seconds * FRAMES_PER_SECOND)
+    if int(before[1:].sum()) <= most:
+        return before
+    gaps = before.tolist()
+    free = [index for index in range(1, len(gaps)) if not script.tempo.forced(index - 1)]
+    drawn = [gaps[index] for index in free]
+    if sum(drawn) <= most:
+        return before
+    for index, gap in zip(free, cap_total(drawn, most), strict=True):
+        gaps[index] = gap
+    warnings.warn(
+        f"{source.strip()[:30]!r} came out {sum(drawn) / FRAMES_PER_SECOND:.1f} seconds long and was cut to "
+        f"{most / FRAMES_PER_SECOND:.1f} (token_seconds is {seconds:g}): its sound is not to be trusted",
+        GenerationWarning,
+        stacklevel=2,
+    )
+    return torch.tensor(gaps, device=before.device)

@@ -1,0 +1,75 @@
+"""Texts with control tags to tokens: places in the source, pauses before tokens, a rate for each token."""
+
+import pytest
+
+from unisono.errors import InputError
+from unisono.families.spelling import Spelled, spell, spell_sentences
+from unisono.text import CharacterTokenizer, load_tokenizer, normalize, read_script
+from unisono.text.respelling import write_out
+
+OPTIONS = dict(style="plain", language="en", leading_space=True)
+
+
+@pytest.fixture(scope="module", params=["letters", "characters"])
+def tokenizer(request):
+    return load_tokenizer() if request.param == "letters" else CharacterTokenizer()
+
+
+def test_tags_are_not_spoken_and_tokens_know_their_place(tokenizer):
+    source = "It costs [pause:0.8s] $3 [rate:2]per [pause:1s][pause:500ms]day[/rate]. [pause:2s]"
+    spelled = spell(source, tokenizer, **OPTIONS)
+    assert spelled.source == source
+    assert spelled.spoken == " It costs three dollars per day."
+    plain = spell("It costs $3 per day.", tokenizer, **OPTIONS)
+    assert (spelled.ids, spelled.texts) == (plain.ids, plain.texts)
+    said = {source[span.start : span.end] for span in spelled.spans}
+    assert {"I", "$3", "d", "."} <= said
+    spoken = "".join(spelled.texts)
+    assert spelled.pauses == {spoken.index("three"): 0.8, spoken.index("day"): 1.5, len(spelled.ids): 2.0}
+    fast = slice(spoken.index("per"), spoken.index("."))
+    assert set(spelled.rates[fast]) == {2.0} and spelled.rates[fast.start - 2] == 1.0 == spelled.rates[fast.stop]
+    assert len(spelled.rates) == len(spelled.ids)
+
+
+def test_without_tags_all_is_neutral(tokenizer):
+    spelled = spell("Hello there.", tokenizer, **OPTIONS)
+    assert spelled.pauses == {} and spelled.rates == [1.0] * len(spelled.ids)
+    assert Spelled("a", "a", [1], ["a"], spelled.spans[:1]).rates == [1.0]
+
+
+def test_sentences_keep_rates_and_pauses(tokenizer):
+    found = spell_sentences("[rate:1.5]One. [pause:1s] Two[/rate] three.", tokenizer, **OPTIONS)
+    assert [spelled.spoken for spelled in found] == [" One.", " Two three."]
+    assert [spelled.source for spelled in found] == ["[rate:1.5]One.", "[pause:1s] Two[/rate] three."]
+    assert found[0].pauses == {} and set(found[0].rates) == {1.5}
+    assert found[1].pauses == {1: 1.0} and found[1].rates == [1.5] * 4 + [1.0] * 7
+
+
+def test_what_holds_only_tags_is_refused(tokenizer):
+    for text in ("[pause:1s]", "[pause:1s] [rate:2]...[/rate]"):
+        with pytest.raises(InputError, match="no letter or digit to be spoken"):
+            spell_sentences(text, tokenizer, **OPTIONS)
+        with pytest.raises(InputError, match="nothing in the text"):
+            spell(text, tokenizer, **OPTIONS)
+    with pytest.raises(InputError, match="never closed"):
+        spell_sentences("[rate:2]Hello.", tokenizer, **OPTIONS)
+
+
+@pytest.mark.parametrize("style", ["plain", "tada"])
+def test_respelled_parts_are_left_alone_by_the_normaliser(style):
+    script = read_script("At 5 [say:x|Dr.] [say:x|St.]\ue000 paid [say:x|$5].")
+    written, places = write_out(script, ["Nye", "5", "lots"], style=style, language="en")
+    at = "five" if style == "plain" else "5"
+    assert written.spoken.lower() == f"at {at} nye 5\ue000 paid lots."
+    assert [index for index, _ in places] == [0, 1, 2]
+    for (_, span), letters, shown in zip(places, ["Nye", "5", "lots"], ["Dr.", "St.", "$5"], strict=True):
+        assert written.spoken[span.start : span.end] == letters
+        source = written.source_span(*span)
+        assert script.text[source.start : source.end] == shown
+    assert written.source == script.text
+    end = written.source_span(len(written.spoken) - 1, len(written.spoken))
+    assert script.text[end.start : end.end] == "."
+
+
+def test_without_respellings_writing_out_is_normalising():
+    assert write_out(read_script("At 5."), [], style="plain", language="en")[0] == normalize("At 5.")
