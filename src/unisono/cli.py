@@ -85,10 +85,11 @@ def say(
     tts, folder = _load(model, device, dtype, quantize)
     chosen = speak.find_voice(tts, folder, voice, voice_text)
     options = _given(speed=speed, steps=steps, guidance=guidance, temperature=temperature)
-    with console.progress_bar("token") as progress:
-        spoken = speak.say(tts, spoken_text, voice=chosen, seed=seed, progress=progress, **options)
-    speech = spoken.speech
-    console.write_outputs((output, speech.save), (words, speech.save_words), (plot, speech.plot))
+    with console.progress_bar("token") as progress, console.writing(output, words, plot) as (sink, finish):
+        spoken = speak.say_to(
+            tts, spoken_text, sink, keep=plot is not None, voice=chosen, seed=seed, progress=progress, **options
+        )
+        finish(spoken.speech)
     console.report_spoken(spoken, output, console.report_stream(output, words))
 
 

@@ -1,11 +1,13 @@
 """What people ask for: say, align, encode, decode and voices, over any speech model."""
 
 from unisono.speak.edit import Edits, edit, read_edits
+from unisono.speak.long import HandedOn, say_to
 from unisono.speak.say import Spoken, align, decode, encode, say
 from unisono.speak.voices import find_voice, read_voice, ready_voices, unknown_voice
 
 __all__ = [
     "Edits",
+    "HandedOn",
     "Spoken",
     "align",
     "decode",
@@ -16,5 +18,6 @@ __all__ = [
     "read_voice",
     "ready_voices",
     "say",
+    "say_to",
     "unknown_voice",
 ]

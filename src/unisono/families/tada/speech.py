@@ -17,7 +17,7 @@ import torch
 from unisono.audio import resample_sinc
 from unisono.errors import CheckpointError
 from unisono.families.checks import check_maker, check_seed, check_sound, check_text
-from unisono.families.joining import FRAMES_PER_SECOND, cut, join, shift, speech_of
+from unisono.families.joining import FRAMES_PER_SECOND, cut, join, shift, soften, speech_of
 from unisono.families.spelling import Spelled, spell, spell_sentences
 from unisono.families.tada.aligner import Aligner, AlignerOutput
 from unisono.families.tada.card import Card, make_options, read_card
@@ -190,8 +190,8 @@ class TadaSpeech:
         prompt = voice_prompt(self.model, voice, card.speaker_prompt)
         watch = _Counter(progress, self._steps(spelled, options))
         speaker = Speaker(self.model, card, prompt, options, draws, self._likeness(prompt, options), watch)
-        for sentence in spelled:
-            yield speak_sentence(speaker, sentence)
+        for index, sentence in enumerate(spelled):
+            yield soften(speak_sentence(speaker, sentence), start=index > 0, end=index + 1 < len(spelled))
         watch.finish()
 
     def _likeness(self, prompt: VoicePrompt, options: SpeakOptions) -> Likeness | None:
