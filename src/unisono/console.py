@@ -136,7 +136,7 @@ def writing(
 ) -> Iterator[tuple[Callable[[Audio], None], Callable[[Speech], None]]]:
     """A function that writes pieces of sound as they come, and one that writes what follows from the whole speech.
 
-    All outputs come into being together at the end, or not at all; sound for standard output waits in a file until then.
+    All outputs come into being together at the end, or not at all; sound for standard output waits in a file till then.
     """
     from unisono.audio import SoundWriter
     from unisono.errors import AudioError

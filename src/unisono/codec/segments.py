@@ -33,7 +33,7 @@ class Segments:
 
     def window(self, start: int, stop: int) -> Segments:
         """The frames [start, stop), in the blocks they had."""
-        return replace(self, marked=self.marked[:, start:stop], block=self.block[:, start:stop])
+        return replace(self, marked=self.marked[:, start:stop], block=self.block[:, start:stop].contiguous())
 
     def keys(self, start: int, stop: int) -> tuple[int, int]:
         """The half-open range of frames outside of which queries [start, stop) see nothing, in any row."""
