@@ -8,8 +8,10 @@ from dataclasses import dataclass, field
 
 from unisono.errors import InputError
 from unisono.interface import Span, Tokenizer
-from unisono.text import LetterSoundTokenizer, Script, read_script, split_sentences
+from unisono.text import LetterSoundTokenizer, Script, read_script, split_chunks, split_sentences
 from unisono.text.respelling import spell_out
+
+LONGEST = 300  # characters of a sentence that is spoken at once
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,22 @@ def spell_sentences(
             f"the text {text.strip()[:30]!r} holds no letter or digit to be spoken: give at least one word"
         )
     options = dict(style=style, language=language, leading_space=leading_space)
-    return [spell(script.part(span), tokenizer, **options) for span in split_sentences(text)]
+    return [spell(script.part(span), tokenizer, **options) for span in _pieces(text)]
+
+
+def _pieces(text: str) -> list[Span]:
+    """The sentences of a text; those over `LONGEST` characters in pieces that end at clauses, else at words."""
+    pieces: list[Span] = []
+    for start, end in split_sentences(text):
+        parts = [Span(start, end)]
+        if end - start > LONGEST:
+            parts = [Span(start + a, start + b) for a, b in split_chunks(text[start:end], LONGEST)]
+        for part in parts:
+            if pieces and not any(map(str.isalnum, text[part.start : part.end])):
+                pieces[-1] = Span(pieces[-1].start, part.end)  # marks alone cannot be spoken
+            else:
+                pieces.append(part)
+    return pieces
 
 
 def spell(text: str | Script, tokenizer: Tokenizer, *, style: str, language: str, leading_space: bool) -> Spelled:
