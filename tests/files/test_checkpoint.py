@@ -237,7 +237,7 @@ def test_a_file_is_no_model(folder):
 
 def test_offline_hub_names_fail_without_a_network_call(monkeypatch):
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
-    refused("nobody-here/no-such-model", "neither a folder nor in the hub's cache")
+    refused("nobody-here/no-such-model", "neither a folder nor whole in the hub's cache")
 
 
 def test_cached_hub_models_load_offline(folder, tmp_path, monkeypatch):

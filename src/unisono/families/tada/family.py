@@ -4,8 +4,8 @@ from unisono.families.tada import training
 from unisono.families.tada.aligner import Aligner
 from unisono.families.tada.decoder import Decoder
 from unisono.families.tada.encoder import Encoder
+from unisono.families.tada.loading import load
 from unisono.families.tada.model import TadaForCausalLM
-from unisono.families.tada.speech import load
 from unisono.interface import Family
 
 FAMILY = Family(

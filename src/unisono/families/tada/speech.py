@@ -17,13 +17,12 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from unisono.errors import CheckpointError, GenerationError, InputError
+from unisono.errors import GenerationError, InputError
 from unisono.families.checks import check_maker, check_sound, check_text
 from unisono.families.joining import FRAMES_PER_SECOND, cut, join, shift, speech_of
 from unisono.families.spelling import Spelled, spell
 from unisono.families.tada.aligner import Aligner, AlignerOutput
-from unisono.families.tada.card import CARD, Card, make_options, read_card
-from unisono.families.tada.decoder import Decoder
+from unisono.families.tada.card import CARD, Card, make_options
 from unisono.families.tada.encoder import Encoder
 from unisono.families.tada.model import TadaForCausalLM
 from unisono.families.tada.options import InferenceOptions
@@ -31,57 +30,18 @@ from unisono.families.tada.published import run
 from unisono.families.tada.render import expand, render
 from unisono.families.tada.state import Stepped
 from unisono.families.tada.voice_prompt import VoicePrompt, check_pieces, plan_sentence, voice_prompt
-from unisono.files import find_folder, load_voice
+from unisono.files import load_voice
 from unisono.interface import AlignedTokens, Audio, Span, Speech, Tokenizer, Voice
 from unisono.lm.draws import GeneratorDraws
-from unisono.text import load_tokenizer, split_sentences
+from unisono.text import split_sentences
 
-CODEC = "HumeAI/tada-codec"  # where published language models find their codec
 WINDOW_SECONDS, WINDOW_STRIDE = 30.0, 25.0  # of the aligner, for recordings longer than twice that
 SPARE_FRAMES = 2  # that the encoder adds at the end
 Progress = Callable[[int, int], None]
 
 
-def load(
-    folder: Path,
-    *,
-    device: str | None = None,
-    dtype: str | None = None,
-    tokenizer: str | Path | None = None,
-    quantize: str | None = None,
-) -> TadaSpeech:
-    """Load a model folder: language model, decoder and tokenizer now, encoder and aligner when they are needed.
-
-    Args:
-        device: of all parts. dtype: of the language model; the codec stays in float32.
-        tokenizer: folder of a tokenizer in place of the model's own.
-        quantize: "int8" (CPU, float32) or "none"; None = what the model's card says, where it can be done.
-
-    Raises:
-        CheckpointError: anything that does not fit. InputError: a packing that cannot be done.
-    """
-    card = read_card(folder)
-    codec = folder if (folder / "decoder").is_dir() else find_folder(CODEC)
-    words = load_tokenizer(tokenizer or (folder / "tokenizer" if (folder / "tokenizer").is_dir() else folder))
-    model = TadaForCausalLM.from_pretrained(folder, dtype=dtype, device=device)
-    if words.vocab_size > model.config.vocab_size:
-        raise CheckpointError(
-            f"the tokenizer has {words.vocab_size} tokens, the model in {folder} {model.config.vocab_size}: "
-            "they belong to different models"
-        )
-    decoder = Decoder.from_pretrained(codec, subfolder="decoder", device=device)
-    if decoder.config.embed_dim != model.config.acoustic_dim:
-        raise CheckpointError(
-            f"the decoder takes vectors of {decoder.config.embed_dim} numbers, the language model in {folder} makes "
-            f"{model.config.acoustic_dim}: they belong to different models"
-        )
-    packable = model.device.type == "cpu" and model.dtype == torch.float32
-    model.quantize(quantize or (card.quantize if packable else "none"))
-    return TadaSpeech(model.attach(tokenizer=words, decoder=decoder), card, folder, codec)
-
-
 class TadaSpeech:
-    """A TADA model that speaks. Made by `load`; texts of any number of sentences, recordings of one passage."""
+    """A TADA model that speaks. Made by `loading.load`; texts of any number of sentences, recordings of one passage."""
 
     family = "tada"
     can_clone = True
