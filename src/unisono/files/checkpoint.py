@@ -327,21 +327,28 @@ def without_weights() -> Iterator[None]:
 
     Buffers are computed as ever, since some are in no file. Other threads build their modules as ever.
     """
+    import torch
     from torch import nn
 
-    owner, plain = threading.get_ident(), nn.Module.register_parameter
+    owner, register, norm = threading.get_ident(), nn.Module.register_parameter, torch.norm_except_dim
 
-    def register(self: nn.Module, name: str, parameter: nn.Parameter | None) -> None:
+    def register_shape(self: nn.Module, name: str, parameter: nn.Parameter | None) -> None:
         if parameter is not None and not parameter.is_meta and threading.get_ident() == owner:
             parameter = nn.Parameter(parameter.detach().to("meta"), parameter.requires_grad)
-        plain(self, name, parameter)
+        register(self, name, parameter)
+
+    def norm_shape(v: torch.Tensor, pow: int = 2, dim: int = 0) -> torch.Tensor:
+        if not v.is_meta:
+            return norm(v, pow, dim)
+        # torch would import a symbolic algebra, seven seconds and eighty megabytes, to find the shape of a weight norm
+        return v.new_empty([size if axis == dim else 1 for axis, size in enumerate(v.shape)])
 
     with _BUILDING, without_init():
-        nn.Module.register_parameter = register
+        nn.Module.register_parameter, torch.norm_except_dim = register_shape, norm_shape
         try:
             yield
         finally:
-            nn.Module.register_parameter = plain
+            nn.Module.register_parameter, torch.norm_except_dim = register, norm
 
 
 def few(names: Sequence[str]) -> str:

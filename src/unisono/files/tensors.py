@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 SUFFIX = ".safetensors"
 PICKLE_SUFFIXES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
-PIECE_BYTES = 1 << 24  # read or written at a time
+PIECE_BYTES = 1 << 22  # read or written at a time
 # Names of number formats in a file -> torch's; in the order in which the library writes them, widest first.
 FORMATS: Mapping[str, str] = {
     "I64": "int64",
@@ -73,6 +73,7 @@ class TensorFile:
             pass
         self.path = Path(path)
         self._file = self.path.open("rb", buffering=0)
+        self._buffer: torch.Tensor | None = None
         length = int.from_bytes(self._file.read(8), "little")
         self.header = self._file.read(length).decode("utf-8")
         self._first = 8 + length
@@ -104,7 +105,9 @@ class TensorFile:
         flat = target.view(-1)
         direct = target.dtype == entry.dtype and target.device.type == "cpu"
         step = max(PIECE_BYTES // entry.dtype.itemsize, 1)
-        buffer = None if direct else torch.empty(min(step, len(flat)), dtype=entry.dtype)
+        if self._buffer is None:  # one for all: many that come and go would leave holes in the process's memory
+            self._buffer = torch.empty(PIECE_BYTES, dtype=torch.uint8)
+        buffer = self._buffer.view(entry.dtype)
         self._file.seek(self._first + entry.start)
         for first in range(0, len(flat), step):
             part = flat[first : first + step]
