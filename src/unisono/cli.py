@@ -240,6 +240,30 @@ def evaluate(
 
 
 @app.command()
+def convert(
+    source: Annotated[str, typer.Argument(help='Model folder or hub name; "builtin" is the built-in model.')],
+    output: Annotated[str, typer.Option("-o", "--output", help="New folder.")],
+    to: Annotated[str | None, typer.Option(help="published or ours; default is the one that SOURCE has not.")] = None,
+    codec: CodecOption = None,
+    tokenizer: TokenizerOption = None,
+) -> None:
+    """Write a model in the published layout, or a published one in ours; converted back, its bytes are identical.
+
+    Ours is one folder: config.json and weights, unisono.json, and folders for the codec's parts, tokenizer and voices.
+
+    Published is the language model's repository with the codec's in a folder tada-codec. Weights then hold rotary
+    tables and masks, half precision is widened to float32, and unisono.json is in a folder unisono, which published
+    code passes over. The built-in model gets that layout too, but has parts that published code does not know.
+    """
+    from unisono import hub
+
+    done = hub.convert(source, output, to=to, codec=codec, tokenizer=tokenizer)
+    for remark in done.remarks:
+        typer.echo(f"unisono: {remark}", err=True)
+    print(f"{output}: {len(done.files)} files in the layout {done.to!r}")
+
+
+@app.command()
 def models() -> None:
     """What is built in, cached and known."""
     from unisono import hub

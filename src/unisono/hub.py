@@ -33,6 +33,7 @@ __all__ = [
     "best_device",
     "builtin_folder",
     "check_device",
+    "convert",
     "limit_threads",
     "list_models",
     "list_voices",
@@ -50,6 +51,7 @@ __all__ = [
 BUILTIN = "builtin"
 SMALL_MODEL_BYTES = 200e6
 CARD = "unisono.json"  # beside config.json: which family, its name and its defaults
+EXTRAS = "unisono"  # where a folder in a published layout keeps it
 
 
 class KnownModel(NamedTuple):
@@ -120,6 +122,36 @@ def model_folder(name: str | Path | None = None, revision: str | None = None) ->
     return builtin_folder()
 
 
+def convert(
+    source: str | Path | None,
+    target: str | Path,
+    *,
+    to: str | None = None,
+    codec: str | Path | None = None,
+    tokenizer: str | Path | None = None,
+) -> Any:
+    """Write a model in the layout of its family's publishers, or theirs in ours; back gives identical bytes.
+
+    Args:
+        source: folder, hub name, or None for the built-in model.
+        target: a new folder, which comes into being complete or not at all.
+        to: "published" or "ours"; None = the layout that the source has not got.
+        codec, tokenizer: for "ours", from elsewhere than where `load` finds them.
+
+    Returns:
+        `.to`, `.files` and `.remarks`: the layout, the names of the files written, what could not be taken along.
+
+    Raises:
+        CheckpointError: damaged source, or a target that exists or cannot be written. InputError: a wrong layout.
+    """
+    folder = model_folder(source)
+    family = family_of(folder)
+    convert_folder = get_family(family).convert
+    if convert_folder is None:
+        raise InputError(f"models of the family {family} have one layout: there is nothing to convert")
+    return convert_folder(folder, Path(target), to=to, codec=codec, tokenizer=tokenizer)
+
+
 def best_device() -> str:
     """ "cuda" or "mps" where there is one, else "cpu"."""
     import torch
@@ -166,10 +198,11 @@ def family_of(folder: Path) -> str:
         CheckpointError: not a model folder, or of no known family.
     """
     config = read_json(folder / "config.json")
-    if (folder / CARD).exists():
-        family = read_json(folder / CARD).get("family")
+    card = folder / CARD if (folder / CARD).exists() else folder / EXTRAS / CARD
+    if card.exists():
+        family = read_json(card).get("family")
         if family not in FAMILIES:
-            raise CheckpointError(f"{folder / CARD} names family {family!r}, known are {', '.join(FAMILIES)}")
+            raise CheckpointError(f"{card} names family {family!r}, known are {', '.join(FAMILIES)}")
         return family
     family = guess_family(config)
     if family is None:

@@ -77,12 +77,7 @@ class TensorFile:
         length = int.from_bytes(self._file.read(8), "little")
         self.header = self._file.read(length).decode("utf-8")
         self._first = 8 + length
-        table = json.loads(self.header)
-        self.metadata: dict[str, str] = table.pop("__metadata__", None) or {}
-        found = {
-            name: Entry(value["dtype"], tuple(value["shape"]), *value["data_offsets"]) for name, value in table.items()
-        }
-        self.entries = dict(sorted(found.items(), key=lambda item: item[1].start))
+        self.entries, self.metadata = read_header_text(self.header)
 
     def __enter__(self) -> Self:
         return self
@@ -148,10 +143,8 @@ def save_tensors(path: str | Path, tensors: Mapping[str, torch.Tensor], header: 
         Content(name, names[str(value.dtype).removeprefix("torch.")], tuple(value.shape), _bytes_of(value))
         for name, value in tensors.items()
     ]
-    order = list(FORMATS)
-    contents.sort(key=lambda content: (order.index(content.format), content.name))
     with replacing(path, CheckpointError) as temporary:
-        write_tensors(temporary, contents, {key: str(value) for key, value in header.items()})
+        write_tensors(temporary, in_order(contents), {key: str(value) for key, value in header.items()})
 
 
 def write_tensors(path: Path, contents: Sequence[Content], metadata: Mapping[str, str], header: str = "") -> None:
@@ -169,6 +162,22 @@ def write_tensors(path: Path, contents: Sequence[Content], metadata: Mapping[str
         for entry in contents:
             for piece in entry.pieces:
                 file.write(piece)
+
+
+def read_header_text(text: str) -> tuple[dict[str, Entry], dict[str, str]]:
+    """What a header that the library has accepted says: entries in the order of their bytes, and metadata."""
+    table = json.loads(text)
+    metadata: dict[str, str] = table.pop("__metadata__", None) or {}
+    found = {
+        name: Entry(value["dtype"], tuple(value["shape"]), *value["data_offsets"]) for name, value in table.items()
+    }
+    return dict(sorted(found.items(), key=lambda item: item[1].start)), metadata
+
+
+def in_order(contents: Iterable[Content]) -> list[Content]:
+    """Contents in the order in which the library writes them: widest numbers first, then by name."""
+    order = list(FORMATS)
+    return sorted(contents, key=lambda content: (order.index(content.format), content.name))
 
 
 def header_text(contents: Sequence[Content], metadata: Mapping[str, str]) -> str:

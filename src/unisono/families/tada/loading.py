@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 
 import torch
@@ -89,25 +90,30 @@ def find_codec(folder: Path, codec: str | Path | None = None) -> Path:
 
 
 def find_tokenizer(folder: Path, tokenizer: str | Path | None = None) -> Tokenizer:
-    """The tokenizer given, else the model's own, else one of Llama 3.2 from the cache, else a mirror from the hub.
+    """The tokenizer of `tokenizer_folder`, loaded. Raises CheckpointError when it is not to be had or damaged."""
+    return load_tokenizer(tokenizer_folder(folder, tokenizer))
+
+
+def tokenizer_folder(folder: Path, tokenizer: str | Path | None = None, offline: bool = False) -> Path:
+    """Where the tokenizer given is, else the model's own, else one of Llama 3.2 from the cache, else a mirror's.
+
+    Args:
+        offline: never fetch what the cache lacks.
 
     Raises:
-        CheckpointError: none is to be had, or a damaged one; the sentence names those that serve.
+        CheckpointError: none is to be had; the sentence names those that serve.
     """
     if tokenizer is not None:
-        return load_tokenizer(_tokenizer_folder(tokenizer))
-    for place in (folder / "tokenizer", folder):
-        if (place / TOKENIZER_FILE).exists():
-            return load_tokenizer(place)
+        return _named_tokenizer(tokenizer, offline)
     if (folder / "tokenizer").is_dir():
-        return load_tokenizer(folder / "tokenizer")  # which says what is missing
+        return folder / "tokenizer"
+    if (folder / TOKENIZER_FILE).exists():
+        return folder
     for name in (GATED_TOKENIZER, *TOKENIZER_MIRRORS):
-        try:
-            return load_tokenizer(find_folder(name, holding=TOKENIZER_FILE, offline=True))
-        except CheckpointError:
-            continue
+        with suppress(CheckpointError):
+            return find_folder(name, holding=TOKENIZER_FILE, offline=True)
     try:
-        return load_tokenizer(find_folder(TOKENIZER_MIRRORS[0], holding=TOKENIZER_FILE))
+        return find_folder(TOKENIZER_MIRRORS[0], holding=TOKENIZER_FILE, offline=offline)
     except CheckpointError as problem:
         raise CheckpointError(
             f"{folder} brings no tokenizer, and that of Llama 3.2, which it wants, is gated at its owner: put "
@@ -117,18 +123,18 @@ def find_tokenizer(folder: Path, tokenizer: str | Path | None = None) -> Tokeniz
         ) from problem
 
 
-def _tokenizer_folder(name: str | Path) -> Path:
+def _named_tokenizer(name: str | Path, offline: bool) -> Path:
     """The folder of a tokenizer that a user named. Raises CheckpointError when there is none."""
     path = Path(name).expanduser()
     if path.name == TOKENIZER_FILE and path.is_file():
         return path.parent
-    if path.is_dir():
+    if str(name).strip() and path.is_dir():
         within = path / "tokenizer"
         return within if (within / TOKENIZER_FILE).exists() and not (path / TOKENIZER_FILE).exists() else path
     if path.is_file():
         raise CheckpointError(f"{path} is no tokenizer: name a folder that holds {TOKENIZER_FILE}, or that file")
     try:
-        return find_folder(name, holding=TOKENIZER_FILE)
+        return find_folder(name, holding=TOKENIZER_FILE, offline=offline)
     except CheckpointError as problem:
         raise CheckpointError(
             f"there is no tokenizer {str(name)[:200]!r}: name a folder with {TOKENIZER_FILE} or a hub name, of which "
