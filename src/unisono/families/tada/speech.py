@@ -18,7 +18,7 @@ import torch
 from torch.nn import functional
 
 from unisono.errors import GenerationError, InputError
-from unisono.families.checks import check_maker, check_sound, check_text
+from unisono.families.checks import check_fit, check_maker, check_sound, check_text
 from unisono.families.joining import FRAMES_PER_SECOND, cut, join, shift, speech_of
 from unisono.families.spelling import Spelled, spell
 from unisono.families.tada.aligner import Aligner, AlignerOutput
@@ -205,14 +205,14 @@ class TadaSpeech:
 
     def align(self, audio: str | Path | Audio, *, text: str) -> Speech:
         """Word and token times of a recording; the sound comes back at its own rate. Raises like `voice`."""
-        sound, spelled = check_sound(audio), self._spell(check_text(text))
+        sound, spelled = self._given(audio, text)
         positions, _ = self._align(sound, spelled)
         return speech_of(spelled, positions[0].tolist(), sound, self.card.word_lead)
 
     @torch.inference_mode()
     def encode(self, audio: str | Path | Audio, *, text: str) -> AlignedTokens:
         """One vector per token of the transcript, without latent noise. Raises like `voice`."""
-        sound, spelled = check_sound(audio), self._spell(check_text(text))
+        sound, spelled = self._given(audio, text)
         samples = round(len(sound.samples) * self.sample_rate / sound.sample_rate)
         self._check_length(samples, self.encoder.config.max_frames)
         positions, masks = self._align(sound, spelled)
@@ -265,6 +265,12 @@ class TadaSpeech:
         ends = list(accumulate(map(len, texts)))
         text = "".join(texts)
         return Spelled(text, text, ids, texts, [Span(e - len(t), e) for e, t in zip(ends, texts, strict=True)])
+
+    def _given(self, audio: str | Path | Audio, text: str) -> tuple[Audio, Spelled]:
+        """A recording and its transcript, each looked at before the other is worked on."""
+        text, sound = check_text(text), check_sound(audio)
+        check_fit(text, sound, FRAMES_PER_SECOND)
+        return sound, self._spell(text)
 
     def _spell(self, text: str) -> Spelled:
         """Text as this model reads it. Raises InputError when it can read nothing of it."""
