@@ -31,6 +31,7 @@ Module = TypeVar("Module", bound="nn.Module")
 WEIGHTS = "model.safetensors"
 INDEX = "model.safetensors.index.json"
 SHARD = re.compile(r"[\w-][\w.-]*\.safetensors")
+UNUSABLE = (TypeError, ValueError, AttributeError, LookupError, ArithmeticError)  # what wrong values of a key cause
 SHOWN = 4  # names listed in an error
 _BUILDING = threading.RLock()  # building without weights changes torch for a moment
 # Keys that transformers writes into config.json files; they say nothing about the architecture.
@@ -117,7 +118,7 @@ def build_config(config_class: type, values: Mapping[str, Any], folder: Path) ->
         raise CheckpointError(f"{folder / CONFIG} has keys that {config_class.__name__} does not know: {few(unknown)}")
     try:
         return config_class(**kept)
-    except (TypeError, ValueError) as problem:
+    except UNUSABLE as problem:
         raise CheckpointError(f"{folder / CONFIG} cannot be used: {problem}") from problem
 
 
@@ -125,7 +126,7 @@ def _construct(cls: type, config: Any, folder: Path) -> Any:
     """The module; values of the right name that no module can be built from are the file's fault."""
     try:
         return cls(config)
-    except (TypeError, ValueError, ZeroDivisionError, RuntimeError) as problem:
+    except (*UNUSABLE, RuntimeError) as problem:
         raise CheckpointError(
             f"{folder / CONFIG} describes no {cls.__name__} that can be built: {problem}"
         ) from problem
