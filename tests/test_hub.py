@@ -63,9 +63,21 @@ def test_a_published_folder_reads_text_as_published(tiny_folder, tmp_path):
 
 
 def test_cached_models_are_listed_without_a_network(tmp_path, monkeypatch):
-    (tmp_path / "models--HumeAI--tada-1b" / "snapshots" / "abc").mkdir(parents=True)
+    snapshot = tmp_path / "models--HumeAI--tada-1b" / "snapshots" / "abc"
+    snapshot.mkdir(parents=True)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
-    assert {row.name: row.state for row in hub.list_models()}["HumeAI/tada-1b"] == "cached"
+
+    def states():
+        return {row.name: row.state for row in hub.list_models()}
+
+    assert states()["HumeAI/tada-1b"] == "partly cached" and states()["HumeAI/tada-3b-ml"] == "on the hub"
+    (snapshot / "config.json").write_text('{"acoustic_dim": 512}')
+    (snapshot / "model.safetensors").touch()
+    assert states()["HumeAI/tada-1b"] == "cached" and states()["HumeAI/tada-codec"] == "on the hub"
+    for name in ("models--someone--fine-tuned", "models--someone--foreign"):
+        shutil.copytree(snapshot, tmp_path / name / "snapshots" / "def")
+    (tmp_path / "models--someone--foreign" / "snapshots" / "def" / "config.json").write_text("{}")
+    assert states()["someone/fine-tuned"] == "cached" and "someone/foreign" not in states()
 
 
 def test_devices():

@@ -22,7 +22,10 @@ voices = typer.Typer(rich_markup_mode=None, help="Ready voices and voice files."
 app.add_typer(voices, name="voice")
 
 ModelOption = Annotated[
-    str | None, typer.Option("--model", "-m", help="Folder or hub name; default is the built-in model.")
+    str | None,
+    typer.Option(
+        "--model", "-m", help="Folder or hub name (owner/name or owner/name@revision); default is the built-in model."
+    ),
 ]
 DeviceOption = Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1 or mps; default is the best there is.")]
 DtypeOption = Annotated[
@@ -30,6 +33,12 @@ DtypeOption = Annotated[
 ]
 QuantizeOption = Annotated[
     str | None, typer.Option(help="int8 or none: packed weights on a CPU; default is what the model's card says.")
+]
+CodecOption = Annotated[
+    str | None, typer.Option(help="Folder or hub name of a codec; default is the one in or beside the model's folder.")
+]
+TokenizerOption = Annotated[
+    str | None, typer.Option(help="Folder, tokenizer.json or hub name of a tokenizer; default is the model's own.")
 ]
 PlotOption = Annotated[
     str | None, typer.Option(help="Picture of waveform, spectrum, marks and words (.png .svg .pdf).")
@@ -71,6 +80,8 @@ def say(
     device: DeviceOption = None,
     dtype: DtypeOption = None,
     quantize: QuantizeOption = None,
+    codec: CodecOption = None,
+    tokenizer: TokenizerOption = None,
     **controls: Any,
 ) -> None:
     """Speak a text. A model's card may have defaults of its own."""
@@ -80,7 +91,7 @@ def say(
         (output, console.check_sound_path), (words, align.check_words_path), (plot, console.check_picture_path)
     )
     spoken_text = console.given_text(text, SENTENCE)
-    tts, folder = _load(model, device, dtype, quantize)
+    tts, folder = _load(model, device, dtype, quantize, codec=codec, tokenizer=tokenizer)
     chosen = speak.find_voice(tts, folder, voice, voice_text)
     with console.progress_bar("token") as progress, console.writing(output, words, plot) as (sink, finish):
         spoken = speak.say_to(
@@ -107,6 +118,8 @@ def continue_(
     device: DeviceOption = None,
     dtype: DtypeOption = None,
     quantize: QuantizeOption = None,
+    codec: CodecOption = None,
+    tokenizer: TokenizerOption = None,
     **controls: Any,
 ) -> None:
     """Speak on from a recording: text and sound are made up until the model ends its turn."""
@@ -115,7 +128,7 @@ def continue_(
     console.check_outputs(
         (output, console.check_sound_path), (words, align.check_words_path), (plot, console.check_picture_path)
     )
-    tts, _ = _load(model, device, dtype, quantize)
+    tts, _ = _load(model, device, dtype, quantize, codec=codec, tokenizer=tokenizer)
     with console.progress_bar("token") as progress:
         spoken = speak.continue_(
             tts, recording, text, tokens, with_prompt=with_prompt, seed=seed, progress=progress, **controls
@@ -137,13 +150,15 @@ def align(
     model: ModelOption = None,
     device: DeviceOption = None,
     dtype: DtypeOption = None,
+    codec: CodecOption = None,
+    tokenizer: TokenizerOption = None,
 ) -> None:
     """When each word of a recording is spoken."""
     from unisono import align as alignment
     from unisono import speak
 
     console.check_outputs((output, alignment.check_words_path), (plot, console.check_picture_path))
-    tts, _ = _load(model, device, dtype)
+    tts, _ = _load(model, device, dtype, codec=codec, tokenizer=tokenizer)
     speech = speak.align(tts, recording, text)
     console.write_outputs((output, speech.save_words), (plot, speech.plot))
     if output is None:
@@ -158,12 +173,14 @@ def encode(
     model: ModelOption = None,
     device: DeviceOption = None,
     dtype: DtypeOption = None,
+    codec: CodecOption = None,
+    tokenizer: TokenizerOption = None,
 ) -> None:
     """One piece of speech per token of the transcript."""
     from unisono import files, speak
 
     console.check_outputs((output, console.check_tensor_path))
-    tts, _ = _load(model, device, dtype)
+    tts, _ = _load(model, device, dtype, codec=codec, tokenizer=tokenizer)
     tokens = speak.encode(tts, recording, text)
     files.save_tokens(output, tokens)
     print(f"{output}: {len(tokens.text_ids)} tokens, {tokens.samples / tokens.sample_rate:.2f} s")
@@ -178,13 +195,15 @@ def decode(
     model: ModelOption = None,
     device: DeviceOption = None,
     dtype: DtypeOption = None,
+    codec: CodecOption = None,
+    tokenizer: TokenizerOption = None,
 ) -> None:
     """Sound from a token file."""
     from unisono import files, speak
 
     console.check_outputs((output, console.check_sound_path))
     pieces = files.load_tokens(tokens)
-    tts, _ = _load(model, device, dtype)
+    tts, _ = _load(model, device, dtype, codec=codec, tokenizer=tokenizer)
     spoken = speak.decode(tts, pieces)
     console.write_outputs((output, spoken.speech.save))
     console.report_spoken(spoken, output, console.report_stream(output))
@@ -306,6 +325,30 @@ def evaluate(
 
 
 @app.command()
+def convert(
+    source: Annotated[str, typer.Argument(help='Model folder or hub name; "builtin" is the built-in model.')],
+    output: Annotated[str, typer.Option("-o", "--output", help="New folder.")],
+    to: Annotated[str | None, typer.Option(help="published or ours; default is the one that SOURCE has not.")] = None,
+    codec: CodecOption = None,
+    tokenizer: TokenizerOption = None,
+) -> None:
+    """Write a model in the published layout, or a published one in ours; converted back, its bytes are identical.
+
+    Ours is one folder: config.json and weights, unisono.json, and folders for the codec's parts, tokenizer and voices.
+
+    Published is the language model's repository with the codec's in a folder tada-codec. Weights then hold rotary
+    tables and masks, half precision is widened to float32, and unisono.json is in a folder unisono, which published
+    code passes over. The built-in model gets that layout too, but has parts that published code does not know.
+    """
+    from unisono import hub
+
+    done = hub.convert(source, output, to=to, codec=codec, tokenizer=tokenizer)
+    for remark in done.remarks:
+        typer.echo(f"unisono: {remark}", err=True)
+    print(f"{output}: {len(done.files)} files in the layout {done.to!r}")
+
+
+@app.command()
 def models() -> None:
     """What is built in, cached and known."""
     from unisono import hub
@@ -340,13 +383,15 @@ def voice_show(
     console.print_table(console.voice_rows(voice))
 
 
-def _load(model: str | None, device: str | None, dtype: str | None, quantize: str | None = None) -> tuple[Any, Path]:
-    """The model and the folder it was loaded from."""
+def _load(
+    model: str | None, device: str | None, dtype: str | None, quantize: str | None = None, **parts: str | None
+) -> tuple[Any, Path]:
+    """The model and the folder it was loaded from; `parts` (codec, tokenizer) come from elsewhere when named."""
     from unisono import hub
 
     folder = hub.model_folder(model)
     hub.limit_threads(folder)
-    return hub.load(folder, device=device, dtype=dtype, **_given(quantize=quantize)), folder
+    return hub.load(folder, device=device, dtype=dtype, **_given(quantize=quantize, **parts)), folder
 
 
 def _given(**options: Any) -> dict[str, Any]:

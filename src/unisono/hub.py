@@ -22,6 +22,7 @@ from unisono.files import (
     save_tokens,
     save_voice,
 )
+from unisono.files.locate import is_complete
 from unisono.interface import SpeechModel, Voice
 
 __all__ = [
@@ -32,6 +33,7 @@ __all__ = [
     "best_device",
     "builtin_folder",
     "check_device",
+    "convert",
     "limit_threads",
     "list_models",
     "list_voices",
@@ -49,6 +51,7 @@ __all__ = [
 BUILTIN = "builtin"
 SMALL_MODEL_BYTES = 200e6
 CARD = "unisono.json"  # beside config.json: which family, its name and its defaults
+EXTRAS = "unisono"  # where a folder in a published layout keeps it
 
 
 class KnownModel(NamedTuple):
@@ -61,9 +64,15 @@ class KnownModel(NamedTuple):
 
 
 KNOWN = (
-    ("HumeAI/tada-1b", "tada", "English, 1.6 B parameters, 24 kHz"),
-    ("HumeAI/tada-3b-ml", "tada", "ten languages, 4.1 B parameters, 24 kHz"),
+    KnownModel("HumeAI/tada-1b", "tada", "", "English, 1.6 B parameters, 24 kHz; wants HumeAI/tada-codec"),
+    KnownModel("HumeAI/tada-3b-ml", "tada", "", "ten languages, 4.1 B parameters, 24 kHz; wants HumeAI/tada-codec"),
 )
+# Hub repositories that models share: what they hold, by the files that show that it is there.
+SHARED = {
+    "HumeAI/tada-codec": ("codec", {f"{part}/config.json": part for part in ("decoder", "encoder", "aligner")}),
+    "meta-llama/Llama-3.2-1B": ("tokenizer, gated", {"tokenizer.json": "tokenizer"}),
+    "unsloth/Llama-3.2-1B": ("tokenizer, free copy", {"tokenizer.json": "tokenizer"}),
+}
 
 
 def builtin_folder() -> Path:
@@ -87,11 +96,13 @@ def load(
     """Load a speech model, ready to speak.
 
     Args:
-        name: None for the built-in model, a folder, or a hub name ("HumeAI/tada-1b").
+        name: None for the built-in model, a folder, or a hub name ("HumeAI/tada-1b", "HumeAI/tada-1b@revision"); the
+            hub's cache comes before the network, which HF_HUB_OFFLINE=1 forbids altogether.
         revision: hub branch, tag or commit.
         device: "cpu", "cuda", "cuda:1", "mps"; None = the best this machine has for this model.
         dtype: "float32", "bfloat16", "float16"; None = float32 on CPU, bfloat16 elsewhere.
-        options: what the family's loader takes beside, such as `tokenizer`.
+        options: what the family's loader takes beside: `tokenizer`, `codec` (folder or hub name of each, in place of
+            the model's own), `quantize` ("int8" or "none").
 
     Raises:
         CheckpointError: not found, damaged, foreign, of no known family. InputError: no such device.
@@ -104,7 +115,41 @@ def load(
 
 def model_folder(name: str | Path | None = None, revision: str | None = None) -> Path:
     """The folder of a model by name; None is the built-in one. Raises CheckpointError when it is not to be had."""
-    return builtin_folder() if name is None or str(name) == BUILTIN else find_folder(name, "", revision)
+    if name is not None and str(name) != BUILTIN:
+        return find_folder(name, "", revision)
+    if revision is not None:
+        raise CheckpointError(f"the built-in model has no revision {revision!r}: leave that away, or name a hub model")
+    return builtin_folder()
+
+
+def convert(
+    source: str | Path | None,
+    target: str | Path,
+    *,
+    to: str | None = None,
+    codec: str | Path | None = None,
+    tokenizer: str | Path | None = None,
+) -> Any:
+    """Write a model in the layout of its family's publishers, or theirs in ours; back gives identical bytes.
+
+    Args:
+        source: folder, hub name, or None for the built-in model.
+        target: a new folder, which comes into being complete or not at all.
+        to: "published" or "ours"; None = the layout that the source has not got.
+        codec, tokenizer: for "ours", from elsewhere than where `load` finds them.
+
+    Returns:
+        `.to`, `.files` and `.remarks`: the layout, the names of the files written, what could not be taken along.
+
+    Raises:
+        CheckpointError: damaged source, or a target that exists or cannot be written. InputError: a wrong layout.
+    """
+    folder = model_folder(source)
+    family = family_of(folder)
+    convert_folder = get_family(family).convert
+    if convert_folder is None:
+        raise InputError(f"models of the family {family} have one layout: there is nothing to convert")
+    return convert_folder(folder, Path(target), to=to, codec=codec, tokenizer=tokenizer)
 
 
 def best_device() -> str:
@@ -153,10 +198,11 @@ def family_of(folder: Path) -> str:
         CheckpointError: not a model folder, or of no known family.
     """
     config = read_json(folder / "config.json")
-    if (folder / CARD).exists():
-        family = read_json(folder / CARD).get("family")
+    card = folder / CARD if (folder / CARD).exists() else folder / EXTRAS / CARD
+    if card.exists():
+        family = read_json(card).get("family")
         if family not in FAMILIES:
-            raise CheckpointError(f"{folder / CARD} names family {family!r}, known are {', '.join(FAMILIES)}")
+            raise CheckpointError(f"{card} names family {family!r}, known are {', '.join(FAMILIES)}")
         return family
     family = guess_family(config)
     if family is None:
@@ -175,22 +221,52 @@ def list_voices(folder: Path) -> list[Voice]:
 
 
 def list_models() -> list[KnownModel]:
-    """Built-in, cached and known models, without any network call."""
+    """Built-in, cached and known models and what they share, without any network call."""
     rows = []
     try:
         builtin_folder()
         rows.append(KnownModel(BUILTIN, "tada", "built in", "English, small, 24 kHz"))
     except CheckpointError:
         rows.append(KnownModel(BUILTIN, "tada", "absent", "this copy comes without it"))
-    cached = _cached_names()
-    for name, family, about in KNOWN:
-        rows.append(KnownModel(name, family, "cached" if name in cached else "on the hub", about))
+    cached = _cached()
+    for row in KNOWN:
+        folder = cached.pop(row.name, None)
+        state = "on the hub" if folder is None else "cached" if is_complete(folder) else "partly cached"
+        rows.append(row._replace(state=state))
+    for name, (about, files) in SHARED.items():
+        folder = cached.pop(name, None)
+        held = [what for file, what in files.items() if folder is not None and (folder / file).exists()]
+        rows.append(KnownModel(name, "tada", "cached" if held else "on the hub", _shared_about(about, held, files)))
+    for name, folder in sorted(cached.items()):
+        if (family := _family_or_none(folder)) is not None:
+            rows.append(KnownModel(name, family, "cached" if is_complete(folder) else "partly cached", ""))
     return rows
 
 
-def _cached_names() -> set[str]:
-    """Hub names with a folder in the local cache."""
+def _shared_about(about: str, held: list[str], files: dict[str, str]) -> str:
+    """What a shared repository is, and which of its parts are there when not all are."""
+    return f"{about}: {', '.join(held)}" if 0 < len(held) < len(files) else about
+
+
+def _family_or_none(folder: Path) -> str | None:
+    """The family of a cached folder; None for the many that are no models of ours."""
+    try:
+        return family_of(folder)
+    except CheckpointError:
+        return None
+
+
+def _cached() -> dict[str, Path]:
+    """Hub names and the folders they have in the local cache, by the main branch, else any revision."""
     from huggingface_hub.constants import HF_HUB_CACHE
 
-    found = Path(HF_HUB_CACHE).glob("models--*/snapshots/*")
-    return {path.parent.parent.name.removeprefix("models--").replace("--", "/") for path in found}
+    found = {}
+    for place in sorted(Path(HF_HUB_CACHE).glob("models--*--*")):
+        snapshots = sorted((place / "snapshots").glob("*"))
+        main = place / "refs" / "main"
+        chosen = place / "snapshots" / main.read_text().strip() if main.exists() else None
+        if chosen is None or not chosen.is_dir():
+            chosen = snapshots[-1] if snapshots else None
+        if chosen is not None:
+            found[place.name.removeprefix("models--").replace("--", "/")] = chosen
+    return found

@@ -198,9 +198,11 @@ class Family:
         parts: the modules a model folder holds, by subfolder ("" is the language model), each a checkpoint class.
         passages: the module that lays utterances out for training the language model (`Passage`, `Hiding`,
             `lay_out`, `hide_text`, `collate`).
+        convert: writes a model folder in the published layout or in ours; None where there is only one.
     """
 
     name: str
     load: Callable[..., SpeechModel]
     parts: Mapping[str, Any]
     passages: Any = None
+    convert: Callable[..., Any] | None = None

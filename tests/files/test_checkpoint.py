@@ -144,7 +144,7 @@ def test_broken_shards(folder):
     index.write_text(json.dumps({"weight_map": {**table, "more": "model-00001-of-00002.safetensors"}}))
     refused(folder, "lacks more")
     index.write_text(json.dumps({"weight_map": {"embed.weight": "../model.safetensors"}}))
-    refused(folder, "not a file beside it")
+    refused(folder, r"no \.safetensors file beside it")
     index.write_text(json.dumps({"weight_map": table}))
     (folder / "model-00002-of-00002.safetensors").unlink()
     refused(folder, "does not exist")
@@ -237,7 +237,7 @@ def test_a_file_is_no_model(folder):
 
 def test_offline_hub_names_fail_without_a_network_call(monkeypatch):
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
-    refused("nobody-here/no-such-model", "neither a folder nor in the hub's cache")
+    refused("nobody-here/no-such-model", "neither a folder nor whole in the hub's cache")
 
 
 def test_cached_hub_models_load_offline(folder, tmp_path, monkeypatch):

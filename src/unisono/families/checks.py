@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from unisono.audio import check_audio, read_audio
-from unisono.errors import CheckpointError, InputError
+from unisono.errors import AlignmentError, CheckpointError, InputError
 from unisono.interface import AlignedTokens, Audio
 
 
@@ -37,6 +37,21 @@ def check_sound(source: str | Path | Audio) -> Audio:
     if isinstance(source, tuple):
         return check_audio(Audio(*source), require_sound=True)
     return read_audio(source, require_sound=True)
+
+
+def check_fit(text: str, sound: Audio, frames_per_second: int) -> None:
+    """Refuse a transcript with more words than the recording has frames, before it is read at length.
+
+    Raises:
+        AlignmentError: every word takes a token, and every token a frame of its own.
+    """
+    frames = len(sound.samples) * frames_per_second // sound.sample_rate + 1
+    words = sum(any(character.isalnum() for character in word) for word in text.split())
+    if words > frames:
+        raise AlignmentError(
+            f"the text has {words} words, the recording only {frames} frames of 1/{frames_per_second} s: "
+            "is it the text of this recording?"
+        )
 
 
 def check_maker(tokens: AlignedTokens, family: str, model: str, what: str) -> None:

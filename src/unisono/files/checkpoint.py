@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 import sys
+import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
@@ -18,7 +20,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
 from unisono.errors import CheckpointError
 from unisono.files.locate import CONFIG, find_folder, read_json
 from unisono.files.outputs import check_folder, replacing
-from unisono.files.tensors import PICKLE_SUFFIXES, open_tensors, save_tensors
+from unisono.files.tensors import PICKLE_SUFFIXES, SUFFIX, Entry, TensorFile, save_tensors
 
 if TYPE_CHECKING:
     import torch
@@ -28,11 +30,21 @@ Module = TypeVar("Module", bound="nn.Module")
 
 WEIGHTS = "model.safetensors"
 INDEX = "model.safetensors.index.json"
+SHARD = re.compile(r"[\w-][\w.-]*\.safetensors")
+UNUSABLE = (TypeError, ValueError, AttributeError, LookupError, ArithmeticError)  # what wrong values of a key cause
 SHOWN = 4  # names listed in an error
-# Keys that transformers writes into every config.json; they say nothing about the architecture.
-BOOKKEEPING = frozenset(
-    {"architectures", "dtype", "torch_dtype", "transformers_version", "model_type", "_name_or_path", "auto_map"}
-)
+_BUILDING = threading.RLock()  # building without weights changes torch for a moment
+# Keys that transformers writes into config.json files; they say nothing about the architecture.
+# fmt: off
+BOOKKEEPING = frozenset({
+    "_attn_implementation_autoset", "_name_or_path", "add_cross_attention", "architectures", "auto_map",
+    "bad_words_ids", "chunk_size_feed_forward", "cross_attention_hidden_size", "dtype", "finetuning_task",
+    "id2label", "is_decoder", "is_encoder_decoder", "label2id", "model_type", "output_attentions",
+    "output_hidden_states", "prefix", "problem_type", "pruned_heads", "return_dict", "task_specific_params",
+    "tie_encoder_decoder", "tokenizer_class", "torch_dtype", "torchscript", "transformers_version",
+    "use_bfloat16",
+})
+# fmt: on
 
 
 class Checkpoint:
@@ -73,7 +85,7 @@ class Checkpoint:
         """
         folder = find_folder(name_or_path, subfolder, revision)
         config = build_config(cls.config_class, {**read_json(folder / CONFIG), **overrides}, folder)
-        with without_init():
+        with without_weights():
             module = _construct(cls, config, folder)
         load_module(module, folder, as_dtype(dtype or torch_dtype), device)
         return module.eval()
@@ -103,10 +115,10 @@ def build_config(config_class: type, values: Mapping[str, Any], folder: Path) ->
         return config_class.from_dict(dict(values))
     unknown = sorted(set(kept) - {entry.name for entry in dataclasses.fields(config_class)})
     if unknown:
-        raise CheckpointError(f"{folder / CONFIG} has keys that {config_class.__name__} does not know: {_few(unknown)}")
+        raise CheckpointError(f"{folder / CONFIG} has keys that {config_class.__name__} does not know: {few(unknown)}")
     try:
         return config_class(**kept)
-    except (TypeError, ValueError) as problem:
+    except UNUSABLE as problem:
         raise CheckpointError(f"{folder / CONFIG} cannot be used: {problem}") from problem
 
 
@@ -114,7 +126,7 @@ def _construct(cls: type, config: Any, folder: Path) -> Any:
     """The module; values of the right name that no module can be built from are the file's fault."""
     try:
         return cls(config)
-    except (TypeError, ValueError, ZeroDivisionError, RuntimeError) as problem:
+    except (*UNUSABLE, RuntimeError) as problem:
         raise CheckpointError(
             f"{folder / CONFIG} describes no {cls.__name__} that can be built: {problem}"
         ) from problem
@@ -154,8 +166,11 @@ def load_module(
 ) -> Module:
     """Fill a module from `model.safetensors` or its shards, tensor by tensor, and move it to `device`.
 
+    Headers are held against the module before the first weight is read. Each weight is read into the memory it stays
+    in, in the format and on the device it will have: at the peak memory holds the weights once.
+
     Args:
-        module: a built module; its parameters are replaced, never copied into, so memory holds the weights once.
+        module: a built module, best one of `without_weights`; its parameters are replaced, never copied into.
         dtype: of floating-point weights; None = float32. Buffers that no file holds keep theirs.
         ignored, optional: patterns; default are the module's `ignored_keys` and `optional_keys`.
 
@@ -166,34 +181,44 @@ def load_module(
 
     ignored = getattr(module, "ignored_keys", ()) if ignored is None else ignored
     optional = getattr(module, "optional_keys", ()) if optional is None else optional
-    wanted, dtype = module.state_dict(), dtype or torch.float32
+    dtype = dtype or torch.float32
     found: dict[str, torch.Tensor] = {}
-    stray, misfit = [], []
-    for name, value in read_weights(folder):
-        if matches(name, ignored):
-            continue
-        if name not in wanted:
-            stray.append(name)
-        elif value.shape != wanted[name].shape:
-            misfit.append(f"{name} {list(value.shape)} instead of {list(wanted[name].shape)}")
-        elif value.is_floating_point() != wanted[name].is_floating_point():
-            misfit.append(f"{name} {value.dtype} instead of {wanted[name].dtype}")
-        else:
-            found[name] = value.to(device=device, dtype=dtype if value.is_floating_point() else None)
-    missing = [name for name in wanted if name not in found and not matches(name, optional)]
-    missing = [name for name in missing if not any(entry.startswith(f"{name} ") for entry in misfit)]
+    with ExitStack() as stack:
+        files = [stack.enter_context(TensorFile(path)) for path in weight_files(folder)]
+        held = [(file, name) for file in files for name in file.entries if not matches(name, ignored)]
+        _check_fit(module, {name: file.entries[name] for file, name in held}, folder, optional)
+        for file, name in held:
+            floating = file.entries[name].dtype.is_floating_point
+            found[name] = file.read(name, dtype if floating else None, device)
+    _put(module, found)
+    if untied := _untied(module, found):
+        raise CheckpointError(f"{folder} does not fit {type(module).__name__}: missing {few(untied)}")
+    return module if device is None else module.to(device)
+
+
+def _check_fit(module: nn.Module, held: Mapping[str, Entry], folder: Path, optional: Sequence[str]) -> None:
+    """Raise CheckpointError unless the tensors of a file are those of a module."""
+    wanted = module.state_dict()
+    stray = [name for name in held if name not in wanted]
+    misfit = [note for name in held if name in wanted and (note := _misfit(name, held[name], wanted[name]))]
+    missing = [name for name in wanted if name not in held and not matches(name, optional)]
     problems = [
-        f"{label} {_few(names)}"
+        f"{label} {few(names)}"
         for label, names in (("missing", missing), ("unknown", stray), ("misfit", misfit))
         if names
     ]
     if problems:
         raise CheckpointError(f"{folder} does not fit {type(module).__name__}: {'; '.join(problems)}")
-    _put(module, found)
-    untied = _untied(module, found)
-    if untied:
-        raise CheckpointError(f"{folder} does not fit {type(module).__name__}: missing {_few(untied)}")
-    return module if device is None else module.to(device)
+
+
+def _misfit(name: str, entry: Entry, wanted: torch.Tensor) -> str:
+    """What is wrong with a stored tensor; "" = nothing."""
+    if entry.shape != tuple(wanted.shape):
+        return f"{name} {list(entry.shape)} instead of {list(wanted.shape)}"
+    both = entry.dtype is not None and entry.dtype.is_floating_point and wanted.is_floating_point()
+    if both or entry.dtype == wanted.dtype:
+        return ""
+    return f"{name} {entry.dtype or entry.format} instead of {wanted.dtype}"
 
 
 def _put(module: nn.Module, found: dict[str, torch.Tensor]) -> None:
@@ -211,42 +236,47 @@ def _untied(module: nn.Module, found: dict[str, torch.Tensor]) -> list[str]:
     return [name for name, value in named if name not in found and value.numel() and value.data_ptr() not in loaded]
 
 
-def read_weights(folder: Path) -> Iterator[tuple[str, torch.Tensor]]:
-    """Names and tensors of `model.safetensors` or of all shards of its index, one after the other.
+def weight_files(folder: Path) -> list[Path]:
+    """`model.safetensors`, or the shards that its index names.
 
     Raises:
-        CheckpointError: no weights, only pickle, a missing or damaged file, or an index that names the wrong shard.
+        CheckpointError: no weights, only pickle, a missing or damaged shard, or an index that names the wrong one.
     """
     if (folder / INDEX).exists() and not (folder / WEIGHTS).exists():
-        for shard, expected in _shards(folder).items():
-            with open_tensors(folder / shard) as file:
-                held = set(file.keys())
-                if absent := expected - held:
-                    raise CheckpointError(f"{folder / shard} lacks {_few(sorted(absent))}, which {INDEX} promises")
-                for name in sorted(held):
-                    yield name, file.get_tensor(name)
-        return
+        shards = read_index(folder)
+        absent = [name for name in shards if not (folder / name).exists()]
+        if absent:
+            raise CheckpointError(
+                f"{folder / absent[0]} does not exist, but {INDEX} names it ({len(absent)} of {len(shards)} shards are "
+                "missing): copy or download the folder again"
+            )
+        for shard, promised in shards.items():
+            with TensorFile(folder / shard) as file:
+                if lacking := promised - set(file.entries):
+                    raise CheckpointError(f"{folder / shard} lacks {few(sorted(lacking))}, which {INDEX} promises")
+                if beyond := set(file.entries) - promised:
+                    raise CheckpointError(f"{folder / shard} holds {few(sorted(beyond))}, unknown to {INDEX}")
+        return [folder / shard for shard in shards]
     if not (folder / WEIGHTS).exists():
         pickles = sorted(path.name for path in folder.iterdir() if path.suffix in PICKLE_SUFFIXES)
         if pickles:
             raise CheckpointError(
-                f"{folder} holds pickle ({_few(pickles)}), which can run code when opened, but no {WEIGHTS}: convert it"
+                f"{folder} holds pickle ({few(pickles)}), which can run code when opened, but no {WEIGHTS}: convert it"
             )
         raise CheckpointError(f"{folder} has no {WEIGHTS}: it is no model folder, or was not copied whole")
-    with open_tensors(folder / WEIGHTS) as file:
-        for name in file.keys():  # noqa: SIM118  (a safetensors handle is no dict)
-            yield name, file.get_tensor(name)
+    return [folder / WEIGHTS]
 
 
-def _shards(folder: Path) -> dict[str, set[str]]:
-    """Shard file -> names it must hold."""
+def read_index(folder: Path) -> dict[str, set[str]]:
+    """Shards of `model.safetensors.index.json` -> names they must hold. Raises CheckpointError for a foreign index."""
     table = read_json(folder / INDEX).get("weight_map")
     if not isinstance(table, dict) or not table:
         raise CheckpointError(f"{folder / INDEX} has no weight_map: copy it again")
     shards: dict[str, set[str]] = {}
     for name, shard in table.items():
-        if Path(shard).name != shard:  # an index must not lead out of its folder
-            raise CheckpointError(f"{folder / INDEX} names {shard!r}, which is not a file beside it")
+        # an index must not lead out of its folder, on any system
+        if not isinstance(shard, str) or not SHARD.fullmatch(shard):
+            raise CheckpointError(f"{folder / INDEX} names {str(shard)[:200]!r}, which is no {SUFFIX} file beside it")
         shards.setdefault(shard, set()).add(name)
     return shards
 
@@ -292,7 +322,37 @@ def without_init() -> Iterator[None]:
             setattr(torch.nn.init, name, function)
 
 
-def _few(names: Sequence[str]) -> str:
+@contextmanager
+def without_weights() -> Iterator[None]:
+    """Build modules whose parameters have shapes and no memory, until a file's tensors are put in their place.
+
+    Buffers are computed as ever, since some are in no file. Other threads build their modules as ever.
+    """
+    import torch
+    from torch import nn
+
+    owner, register, norm = threading.get_ident(), nn.Module.register_parameter, torch.norm_except_dim
+
+    def register_shape(self: nn.Module, name: str, parameter: nn.Parameter | None) -> None:
+        if parameter is not None and not parameter.is_meta and threading.get_ident() == owner:
+            parameter = nn.Parameter(parameter.detach().to("meta"), parameter.requires_grad)
+        register(self, name, parameter)
+
+    def norm_shape(v: torch.Tensor, pow: int = 2, dim: int = 0) -> torch.Tensor:
+        if not v.is_meta:
+            return norm(v, pow, dim)
+        # torch would import a symbolic algebra, seven seconds and eighty megabytes, to find the shape of a weight norm
+        return v.new_empty([size if axis == dim else 1 for axis, size in enumerate(v.shape)])
+
+    with _BUILDING, without_init():
+        nn.Module.register_parameter, torch.norm_except_dim = register_shape, norm_shape
+        try:
+            yield
+        finally:
+            nn.Module.register_parameter, torch.norm_except_dim = register, norm
+
+
+def few(names: Sequence[str]) -> str:
     """At most `SHOWN` names."""
     more = f" (+{len(names) - SHOWN} more)" if len(names) > SHOWN else ""
     return ", ".join(names[:SHOWN]) + more

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -99,3 +100,25 @@ def all_or_none(paths: Sequence[str | Path], error: type[UnisonoError] = InputEr
     finally:
         for temporary in names:
             temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def filling(folder: str | Path, error: type[UnisonoError] = InputError) -> Iterator[Path]:
+    """A temporary folder beside `folder`; renamed to it at the end, removed with all in it when something fails.
+
+    Raises:
+        error: something of that name exists, its parent does not, or the system refused to write.
+    """
+    folder = Path(folder)
+    if folder.exists() or folder.is_symlink():
+        raise error(f"{folder} exists already: name a new folder")
+    _check_place(folder, error)
+    temporary = folder.with_name(f".{secrets.token_hex(4)}-{folder.name}"[-250:])
+    try:
+        temporary.mkdir()
+        yield temporary
+        temporary.rename(folder)
+    except OSError as problem:
+        raise error(f"{folder} cannot be written: {problem.strerror or problem}") from problem
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)

@@ -12,6 +12,7 @@ from unisono.families.tada.options import SpeakOptions, translated
 from unisono.files import read_json
 
 CARD = "unisono.json"
+EXTRAS = "unisono"  # folder of a model in the published layout for what is ours alone
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,7 @@ def read_card(folder: Path) -> Card:
     Raises:
         CheckpointError: unreadable, of another family, or with keys or options that are unknown.
     """
-    path = folder / CARD
+    path = folder / CARD if (folder / CARD).exists() else folder / EXTRAS / CARD
     if not path.exists():
         return replace(PUBLISHED_CARD, name=_published_name(folder))
     values = read_json(path)

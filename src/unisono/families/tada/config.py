@@ -9,6 +9,12 @@ from unisono.errors import CheckpointError
 from unisono.lm.gray import bit_width
 from unisono.lm.llama import ROPE_TYPES, LlamaSizes
 
+# What a type of rotary positions needs beside its base.
+ROPE_NEEDS = {
+    "linear": ("factor",),
+    "llama3": ("factor", "low_freq_factor", "high_freq_factor", "original_max_position_embeddings"),
+}
+
 
 @dataclass
 class TadaConfig:
@@ -71,9 +77,10 @@ class TadaConfig:
             raise CheckpointError(f"model_type is {self.model_type!r}, TADA has a 'llama' backbone")
         if self.hidden_act != "silu":
             raise CheckpointError(f"hidden_act is {self.hidden_act!r}, Llama has 'silu'")
-        rope = (self.rope_parameters or self.rope_scaling or {}).get("rope_type", "default")
-        if rope not in ROPE_TYPES:
-            raise CheckpointError(f"rope_type is {rope!r}, expected one of {', '.join(ROPE_TYPES)}")
+        for name in ("rope_parameters", "rope_scaling"):
+            if not isinstance(getattr(self, name), dict | None):
+                raise CheckpointError(f"{name} is {getattr(self, name)!r}, expected an object with rope_type")
+        self._check_rope(self._rope())
         if self.diffusion_head_type != "vibevoice":
             raise CheckpointError(f"diffusion_head_type is {self.diffusion_head_type!r}, expected 'vibevoice'")
         for name in ("acoustic_dim", "head_layers", "hidden_size", "num_hidden_layers", "vocab_size"):
@@ -84,6 +91,18 @@ class TadaConfig:
                 f"num_time_classes {self.num_time_classes}, shift_acoustic {self.shift_acoustic} and acoustic_std "
                 f"{self.acoustic_std} must be at least 2, at least 1 and above 0"
             )
+
+    def _rope(self) -> dict[str, Any]:
+        """Rotary positions in the newer spelling, with all their keys in one."""
+        rope = dict(self.rope_parameters or {**(self.rope_scaling or {}), "rope_theta": self.rope_theta})
+        return {"rope_type": rope.pop("type", "default"), **rope}
+
+    def _check_rope(self, rope: dict[str, Any]) -> None:
+        """Raise CheckpointError for rotary positions of an unknown type or without what their type needs."""
+        if rope["rope_type"] not in ROPE_TYPES:
+            raise CheckpointError(f"rope_type is {rope['rope_type']!r}, expected one of {', '.join(ROPE_TYPES)}")
+        if lacking := [key for key in ROPE_NEEDS.get(rope["rope_type"], ()) if key not in rope]:
+            raise CheckpointError(f"rotary positions of type {rope['rope_type']} lack {', '.join(lacking)}")
 
     @property
     def duration_bits(self) -> int:
@@ -102,7 +121,6 @@ class TadaConfig:
 
     def backbone(self) -> LlamaSizes:
         """What the Llama decoder is made of."""
-        rope = self.rope_parameters or {**(self.rope_scaling or {}), "rope_theta": self.rope_theta}
         return LlamaSizes(
             vocabulary=self.vocab_size,
             hidden=self.hidden_size,
@@ -112,7 +130,7 @@ class TadaConfig:
             kv_heads=self.num_key_value_heads or self.num_attention_heads,
             head_dim=self.head_dim or self.hidden_size // self.num_attention_heads,
             eps=self.rms_norm_eps,
-            rope=rope,
+            rope=self._rope(),
             attention_bias=self.attention_bias,
             mlp_bias=self.mlp_bias,
             attention_dropout=self.attention_dropout,

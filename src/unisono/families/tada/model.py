@@ -78,9 +78,12 @@ class TadaForCausalLM(Checkpoint, nn.Module):
         self,
         tokenizer: Tokenizer | None = None,
         decoder: Decoder | None = None,
-        speaker_scorer: AcousticSpkrVerf | None = None,
+        speaker_scorer: AcousticSpkrVerf | Callable[[], AcousticSpkrVerf] | None = None,
     ) -> TadaForCausalLM:
-        """Give the parts that `generate` needs beside the language model; None leaves a part as it is."""
+        """Give the parts that `generate` needs beside the language model; None leaves a part as it is.
+
+        The speaker scorer may also be a function that loads it when it is first asked for.
+        """
         given = {"tokenizer": tokenizer, "decoder": decoder, "speaker_scorer": speaker_scorer}
         self._attached.update({name: part for name, part in given.items() if part is not None})
         return self
@@ -98,6 +101,8 @@ class TadaForCausalLM(Checkpoint, nn.Module):
     @property
     def speaker_scorer(self) -> AcousticSpkrVerf:
         """The attached speaker scorer, on this model's device. Raises CheckpointError when there is none."""
+        if not isinstance(scorer := self._part("speaker_scorer"), nn.Module):
+            self._attached["speaker_scorer"] = scorer()
         return self._part("speaker_scorer").to(self.device)
 
     @property

@@ -15,77 +15,34 @@ from typing import Any
 import torch
 
 from unisono.audio import resample_sinc
-from unisono.errors import CheckpointError, InputError
-from unisono.families.checks import check_maker, check_seed, check_sound, check_text
+from unisono.errors import InputError
+from unisono.families.checks import check_fit, check_maker, check_seed, check_sound, check_text
 from unisono.families.controls import documented
 from unisono.families.joining import FRAMES_PER_SECOND, cut, join, shift, soften, speech_of
 from unisono.families.spelling import Spelled, spell, spell_sentences
 from unisono.families.tada.aligner import Aligner, AlignerOutput
-from unisono.families.tada.card import Card, make_options, read_card
+from unisono.families.tada.card import Card, make_options
 from unisono.families.tada.continuing import continue_speech, speakable, with_recording
-from unisono.families.tada.decoder import Decoder
 from unisono.families.tada.encoder import Encoder
 from unisono.families.tada.likeness import Likeness, likeness_to
 from unisono.families.tada.model import TadaForCausalLM
 from unisono.families.tada.options import InferenceOptions, SpeakOptions
 from unisono.families.tada.sentence import Speaker, speak_sentence
-from unisono.families.tada.speaker import AcousticSpkrVerf
 from unisono.families.tada.state import Stepped
 from unisono.families.tada.voice_prompt import VoicePrompt, check_pieces, pieces_prompt, voice_prompt
 from unisono.families.tada.windows import Grid, decode_grid, encode_marks, fit
-from unisono.files import find_folder, load_voice
+from unisono.files import load_voice
 from unisono.interface import AlignedTokens, Audio, Span, Speech, Tokenizer, Voice
 from unisono.lm.draws import GeneratorDraws
-from unisono.text import load_tokenizer
 
-CODEC = "HumeAI/tada-codec"  # where published language models find their codec
-SCORER = "spkr-verf"  # subfolder of the codec with the speaker network
 WINDOW_SECONDS, WINDOW_STRIDE = 30.0, 25.0  # of the aligner, for recordings longer than twice that
 MOST_INVENTED = 2000  # tokens of one continuation
 Progress = Callable[[int, int], None]
 Replacements = Mapping[str, str] | Sequence[tuple[str, str]]
 
 
-def load(
-    folder: Path,
-    *,
-    device: str | None = None,
-    dtype: str | None = None,
-    tokenizer: str | Path | None = None,
-    quantize: str | None = None,
-) -> TadaSpeech:
-    """Load a model folder: language model, decoder and tokenizer now, encoder and aligner when they are needed.
-
-    Args:
-        device: of all parts. dtype: of the language model; the codec stays in float32.
-        tokenizer: folder of a tokenizer in place of the model's own.
-        quantize: "int8" (CPU, float32) or "none"; None = what the model's card says, where it can be done.
-
-    Raises:
-        CheckpointError: anything that does not fit. InputError: a packing that cannot be done.
-    """
-    card = read_card(folder)
-    codec = folder if (folder / "decoder").is_dir() else find_folder(CODEC)
-    words = load_tokenizer(tokenizer or (folder / "tokenizer" if (folder / "tokenizer").is_dir() else folder))
-    model = TadaForCausalLM.from_pretrained(folder, dtype=dtype, device=device)
-    if words.vocab_size > model.config.vocab_size:
-        raise CheckpointError(
-            f"the tokenizer has {words.vocab_size} tokens, the model in {folder} {model.config.vocab_size}: "
-            "they belong to different models"
-        )
-    decoder = Decoder.from_pretrained(codec, subfolder="decoder", device=device)
-    if decoder.config.embed_dim != model.config.acoustic_dim:
-        raise CheckpointError(
-            f"the decoder takes vectors of {decoder.config.embed_dim} numbers, the language model in {folder} makes "
-            f"{model.config.acoustic_dim}: they belong to different models"
-        )
-    packable = model.device.type == "cpu" and model.dtype == torch.float32
-    model.quantize(quantize or (card.quantize if packable else "none"))
-    return TadaSpeech(model.attach(tokenizer=words, decoder=decoder), card, folder, codec)
-
-
 class TadaSpeech:
-    """A TADA model that speaks. Made by `load`; texts of any number of sentences, recordings of one passage."""
+    """A TADA model that speaks. Made by `loading.load`; texts of any number of sentences, recordings of one passage."""
 
     family = "tada"
     can_clone = True
@@ -247,12 +204,7 @@ class TadaSpeech:
         return speakable(self.tokenizer, self.model.config.vocab_size)
 
     def _likeness(self, prompt: VoicePrompt, options: SpeakOptions) -> Likeness | None:
-        """The score of sentences against a voice, where one is asked for; finds the speaker network if it is there."""
-        ranked = options.num_acoustic_candidates > 1 and options.scorer == "spkr_verification"
-        wanted = options.speaker_threshold is not None or ranked
-        if wanted and not self.model.can_verify and (self._codec / SCORER).is_dir():
-            network = AcousticSpkrVerf.from_pretrained(self._codec, subfolder=SCORER, device=str(self.model.device))
-            self.model.attach(speaker_scorer=network)
+        """The score of sentences against a voice, where one is asked for."""
         return None if options.speaker_threshold is None else likeness_to(self.model, prompt, self.sample_rate)
 
     def _steps(self, spelled: Sequence[Spelled], options: InferenceOptions) -> int:
@@ -278,14 +230,14 @@ class TadaSpeech:
 
     def align(self, audio: str | Path | Audio, *, text: str) -> Speech:
         """Word and token times of a recording; the sound comes back at its own rate. Raises like `voice`."""
-        sound, spelled = check_sound(audio), self.spell(check_text(text))
+        sound, spelled = self._given(audio, text)
         positions, _ = self._align(sound, spelled)
         return speech_of(spelled, positions[0].tolist(), sound, self.card.word_lead)
 
     @torch.inference_mode()
     def encode(self, audio: str | Path | Audio, *, text: str) -> AlignedTokens:
         """One vector per token of the transcript, without latent noise. Raises like `voice`."""
-        sound, spelled = check_sound(audio), self.spell(check_text(text))
+        sound, spelled = self._given(audio, text)
         samples = round(len(sound.samples) * self.sample_rate / sound.sample_rate)
         positions, masks = self._align(sound, spelled)
         wave = resample_sinc(torch.from_numpy(sound.samples), sound.sample_rate, self.sample_rate)
@@ -376,6 +328,12 @@ class TadaSpeech:
         ends = list(accumulate(map(len, texts)))
         text = "".join(texts)
         return Spelled(text, text, ids, texts, [Span(e - len(t), e) for e, t in zip(ends, texts, strict=True)])
+
+    def _given(self, audio: str | Path | Audio, text: str) -> tuple[Audio, Spelled]:
+        """A recording and its transcript, each looked at before the other is worked on."""
+        text, sound = check_text(text), check_sound(audio)
+        check_fit(text, sound, FRAMES_PER_SECOND)
+        return sound, self.spell(text)
 
     def spell(self, text: str) -> Spelled:
         """Text as this model reads it. Raises InputError when it can read nothing of it."""

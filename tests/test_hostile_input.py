@@ -1,0 +1,216 @@
+"""Hostile inputs for every command: each ends in correct output, or in one sentence, exit code 2 and no file.
+
+To add an input, add a line to `SOUNDS`, `TEXTS` or `OUTPUTS`; to add a command, add a line to `COMMANDS`: `{sound}`,
+`{text}` and `{output}` stand for what it takes. Every command is tried with every input it takes.
+"""
+
+import errno
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+import soundfile
+
+from unisono.cli import main
+
+REFUSED, WORKS, EITHER = "refused", "works", "either"
+GOOD_TEXT = "Hello there, this is a test."
+MEGABYTE = 1_000_000
+
+
+class Command(NamedTuple):
+    """What is typed, and the suffixes of the output."""
+
+    words: list[str]
+    suffix: str
+
+
+COMMANDS = {
+    "say": Command(["say", "{text}", "-o", "{output}"], ".wav"),
+    "align": Command(["align", "{sound}", "--text", "{text}", "-o", "{output}"], ".json"),
+    "encode": Command(["encode", "{sound}", "--text", "{text}", "-o", "{output}"], ".safetensors"),
+    "clone": Command(
+        ["say", "Hello.", "--voice", "{sound}", "--voice-text", "{text}", "-o", "{output}"],
+        ".wav",
+    ),
+    "decode": Command(["decode", "{tokens}", "-o", "{output}"], ".wav"),
+}
+# name -> how it is made from a good recording (samples, rate, path), and what should come of it
+SOUNDS = {
+    "nan.wav": (lambda x, rate, path: write(path, np.where(np.arange(len(x)) == 99, np.nan, x), rate), REFUSED),
+    "infinite.wav": (lambda x, rate, path: write(path, np.where(np.arange(len(x)) == 9, np.inf, x), rate), REFUSED),
+    "one sample.wav": (lambda x, rate, path: write(path, x[9000:9001], rate), REFUSED),
+    "no sample.wav": (lambda x, rate, path: write(path, x[:0], rate), REFUSED),
+    "silent.wav": (lambda x, rate, path: write(path, 0 * x, rate), REFUSED),
+    "constant.wav": (lambda x, rate, path: write(path, 0 * x + 0.5, rate), REFUSED),
+    "8 channels.wav": (lambda x, rate, path: write(path, np.stack([x] * 8, 1), rate), WORKS),
+    "192 kHz.wav": (lambda x, rate, path: write(path, np.repeat(x, 8), 192000), WORKS),
+    "8 kHz.wav": (lambda x, rate, path: write(path, x[::3], 8000), WORKS),
+    "8 bits.wav": (lambda x, rate, path: soundfile.write(path, x, rate, subtype="PCM_U8"), WORKS),
+    "clipped.wav": (lambda x, rate, path: write(path, np.clip(50 * x, -1, 1), rate), WORKS),
+    "loud.wav": (lambda x, rate, path: write(path, 1e6 * x, rate), EITHER),
+    "truncated.wav": (lambda x, rate, path: cut(path, x, rate, 0.5), EITHER),
+    "truncated header.wav": (lambda x, rate, path: cut(path, x, rate, 0.0002), REFUSED),
+    "truncated.flac": (lambda x, rate, path: cut(path, x, rate, 0.001), REFUSED),
+    "text.wav": (lambda x, rate, path: path.write_text("This is no sound. " * 99), REFUSED),
+    "bytes.wav": (lambda x, rate, path: path.write_bytes(bytes(range(256)) * 99), REFUSED),
+    "empty.wav": (lambda x, rate, path: path.touch(), REFUSED),
+    "folder.wav": (lambda x, rate, path: path.mkdir(), REFUSED),
+    "missing.wav": (lambda x, rate, path: None, REFUSED),
+    "name with\nnewline.wav": (lambda x, rate, path: path.write_text("no sound"), REFUSED),
+}
+TEXTS = {
+    "empty": ("", REFUSED),
+    "blank": (" \t\n ", REFUSED),
+    "punctuation": ("... !?! --- (,;:) «»", REFUSED),
+    "emoji": ("🙂🙂👩‍👩‍👧‍👦🏳️‍🌈", REFUSED),
+    "control characters": ("\x00\x01\x02\x1b[31m\x7f", EITHER),
+    "control characters between": ("Hel\x07lo\x1b the\x00re.", EITHER),
+    "mixed scripts": ("Hello мир 你好 مرحبا there.", EITHER),
+    "foreign script": ("你好世界", REFUSED),
+    "surrogate": ("Hello \ud800 there.", REFUSED),
+    "marks without letters": ("\u0301\u0302\u0303" * 9, REFUSED),
+    "right to left marks": ("\u202eHello\u202c there.", EITHER),
+    "zero width": ("\u200b\u200d\ufeff", REFUSED),
+    "tags": ("[pause:", EITHER),
+    "combining pile": ("Hello" + "\u0301" * 3000 + " there.", EITHER),
+    "looks like an option": ("--", EITHER),
+}
+# More than a recording of three seconds can hold, and refused before a megabyte of text is read at length.
+LONG_TEXTS = {
+    "a megabyte of words": "word " * (MEGABYTE // 5),
+    "a megabyte of lines": "A line.\n" * (MEGABYTE // 8),
+    "a megabyte of brackets": "[a " * (MEGABYTE // 3),
+}
+OUTPUTS = {
+    "full disk": "full",
+    "a folder": "folder",
+    "no such folder": "no/such/folder/out",
+    "below a file": "kept/out",
+    "nothing": "",
+    "a name too long": "x" * 300,
+    "a device that is full": "/dev/full",
+}
+
+
+def write(path, samples, rate):
+    soundfile.write(path, samples.astype(np.float32), rate, subtype="FLOAT")
+
+
+def cut(path, samples, rate, share):
+    soundfile.write(path, samples, rate)
+    content = path.read_bytes()
+    path.write_bytes(content[: max(int(share * len(content)), 20)])
+
+
+@pytest.fixture(scope="module")
+def sounds(tmp_path_factory, recording):
+    """A folder of hostile sounds, and a good one."""
+    folder = tmp_path_factory.mktemp("hostile")
+    samples, rate = soundfile.read(recording, dtype="float32")
+    for name, (make, _) in SOUNDS.items():
+        make(samples, rate, folder / name)
+    shutil.copy(recording, folder / "good.wav")
+    return folder
+
+
+@pytest.fixture
+def work(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "kept").write_bytes(b"kept")
+    (tmp_path / "folder").mkdir()
+    return tmp_path
+
+
+def attempt(command, tiny_folder, sounds, capsys, *, sound="good.wav", text=GOOD_TEXT, output=None):
+    """Run a command; check the contract of whatever came of it; hand back whether it worked."""
+    place = Path(".")
+    words, suffix = COMMANDS[command]
+    output = f"out{suffix}" if output is None else output
+    tokens = tiny_folder / "voices" / "someone.safetensors"
+    given = {"{sound}": str(sounds / sound), "{text}": text, "{output}": output, "{tokens}": str(tokens)}
+    before = sorted(place.rglob("*"))
+    code = main([*(given.get(word, word) for word in words), "--model", str(tiny_folder)])
+    out, err = capsys.readouterr()
+    made = sorted(set(place.rglob("*")) - set(before))
+    assert Path("kept").read_bytes() == b"kept"
+    if code == 0:
+        assert [path.name for path in made] == [output] and "Traceback" not in err
+        check_output(made[0])
+        return True
+    assert code == 2 and out == "" and made == [], (code, out, err, made)
+    assert err.startswith("unisono: ") and err.count("\n") == 1 and len(err) < 900, err
+    return False
+
+
+def check_output(path):
+    """What was written is whole and can be read."""
+    if path.suffix == ".wav":
+        samples, rate = soundfile.read(path)
+        assert len(samples) and rate == 24000 and np.isfinite(samples).all()
+    elif path.suffix == ".json":
+        words = json.loads(path.read_text())
+        assert words["words"] and all(0 <= w["start"] < w["end"] <= words["duration"] for w in words["words"])
+    else:
+        from unisono.files import load_tokens
+
+        assert len(load_tokens(path).text_ids)
+
+
+def commands_with(place):
+    return [name for name, command in COMMANDS.items() if place in command.words]
+
+
+@pytest.mark.parametrize("sound", SOUNDS, ids=repr)
+@pytest.mark.parametrize("command", commands_with("{sound}"))
+def test_sounds(command, sound, sounds, work, tiny_folder, capsys):
+    worked = attempt(command, tiny_folder, sounds, capsys, sound=sound)
+    assert SOUNDS[sound][1] == EITHER or worked == (SOUNDS[sound][1] == WORKS)
+
+
+@pytest.mark.parametrize("text", TEXTS)
+@pytest.mark.parametrize("command", commands_with("{text}"))
+def test_texts(command, text, sounds, work, tiny_folder, capsys):
+    worked = attempt(command, tiny_folder, sounds, capsys, text=TEXTS[text][0])
+    assert TEXTS[text][1] == EITHER or worked == (TEXTS[text][1] == WORKS)
+
+
+@pytest.mark.parametrize("text", LONG_TEXTS)
+@pytest.mark.parametrize("command", [name for name in commands_with("{text}") if name in commands_with("{sound}")])
+def test_a_megabyte_of_text_for_a_short_recording(command, text, sounds, work, tiny_folder, capsys):
+    assert not attempt(command, tiny_folder, sounds, capsys, text=LONG_TEXTS[text])
+
+
+@pytest.mark.parametrize("output", OUTPUTS)
+@pytest.mark.parametrize("command", commands_with("{output}"))
+def test_outputs(command, output, sounds, work, tiny_folder, capsys, monkeypatch):
+    name = OUTPUTS[output]
+    if name == "full":
+        name = None
+
+        def full(*args, **kwargs):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+        monkeypatch.setattr(os, "replace", full)  # after everything was written beside the target
+    elif name and not name.startswith("/dev") and name != "folder":
+        name += COMMANDS[command].suffix
+    if output == "a device that is full" and not os.path.exists(name):
+        pytest.skip("this system has no such device")
+    assert not attempt(command, tiny_folder, sounds, capsys, output=name)
+
+
+def test_there_are_forty(sounds):
+    assert len(SOUNDS) + len(TEXTS) + len(LONG_TEXTS) + len(OUTPUTS) >= 40
+
+
+def test_eight_channels_are_mixed_down(sounds, work, tiny_folder, capsys):
+    """What is said on all channels alike is what is said on one."""
+    written = []
+    for sound in ("good.wav", "8 channels.wav"):
+        assert attempt("align", tiny_folder, sounds, capsys, sound=sound, output=f"{len(written)}.json")
+        written.append(json.loads(Path(f"{len(written)}.json").read_text()))
+    assert written[0]["words"] == written[1]["words"]
