@@ -3,12 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from unisono import console
+from unisono.options import (
+    AsrOption,
+    DeviceOption,
+    DtypeOption,
+    LanguageOption,
+    LatentOption,
+    ModelOption,
+    PlotOption,
+    QuantizeOption,
+    Recording,
+    Transcript,
+    given,
+    latent,
+    load_model,
+)
+from unisono.voice_commands import voices
 
 SENTENCE = "Every token of text carries exactly one piece of speech, so that text and sound move in unison."
 
@@ -18,24 +33,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     help="Text-aligned speech language models: run, train and measure them.",
 )
-voices = typer.Typer(rich_markup_mode=None, help="Ready voices and voice files.")
 app.add_typer(voices, name="voice")
-
-ModelOption = Annotated[
-    str | None, typer.Option("--model", "-m", help="Folder or hub name; default is the built-in model.")
-]
-DeviceOption = Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1 or mps; default is the best there is.")]
-DtypeOption = Annotated[
-    str | None, typer.Option(help="float32, bfloat16 or float16; default is float32 on a CPU, else bfloat16.")
-]
-QuantizeOption = Annotated[
-    str | None, typer.Option(help="int8 or none: packed weights on a CPU; default is what the model's card says.")
-]
-PlotOption = Annotated[
-    str | None, typer.Option(help="Picture of waveform, spectrum, marks and words (.png .svg .pdf).")
-]
-Recording = Annotated[str, typer.Argument(help='Sound file of any rate, or "-" for standard input.')]
-Transcript = Annotated[str, typer.Option("--text", help="What the recording says.")]
 
 
 @app.callback(invoke_without_command=True)
@@ -61,9 +59,12 @@ def say(
     ] = "out.wav",
     model: ModelOption = None,
     voice: Annotated[
-        str | None, typer.Option(help="Ready voice, voice file, or a recording together with --voice-text.")
+        str | None,
+        typer.Option(help="Name of a voice (see voice list), voice file, or a recording with --voice-text or --asr."),
     ] = None,
     voice_text: Annotated[str | None, typer.Option(help="What the recording given as --voice says.")] = None,
+    asr: AsrOption = None,
+    language: LanguageOption = None,
     words: Annotated[str | None, typer.Option(help="Word times (.json .srt .vtt .TextGrid .csv).")] = None,
     plot: PlotOption = None,
     seed: Annotated[int, typer.Option(help="Same seed, same bytes on a CPU.")] = 0,
@@ -82,9 +83,11 @@ def say(
         (output, console.check_sound_path), (words, align.check_words_path), (plot, console.check_picture_path)
     )
     spoken_text = console.given_text(text, SENTENCE)
-    tts, folder = _load(model, device, dtype, quantize)
-    chosen = speak.find_voice(tts, folder, voice, voice_text)
-    options = _given(speed=speed, steps=steps, guidance=guidance, temperature=temperature)
+    tts, folder = load_model(model, device, dtype, quantize, language=language)
+    chosen = speak.find_voice(tts, folder, voice, voice_text, asr)
+    if asr is not None and voice_text is None:
+        console.report_transcript(chosen.tokens.text, console.report_stream(output, words))
+    options = given(speed=speed, steps=steps, guidance=guidance, temperature=temperature)
     with console.progress_bar("token") as progress:
         spoken = speak.say(tts, spoken_text, voice=chosen, seed=seed, progress=progress, **options)
     speech = spoken.speech
@@ -95,12 +98,14 @@ def say(
 @app.command()
 def align(
     recording: Recording,
-    text: Transcript,
+    text: Transcript = None,
     output: Annotated[
         str | None,
         typer.Option("-o", "--output", help="Word times (.json .srt .vtt .TextGrid .csv); none prints them."),
     ] = None,
     plot: PlotOption = None,
+    asr: AsrOption = None,
+    language: LanguageOption = None,
     model: ModelOption = None,
     device: DeviceOption = None,
     dtype: DtypeOption = None,
@@ -110,8 +115,11 @@ def align(
     from unisono import speak
 
     console.check_outputs((output, alignment.check_words_path), (plot, console.check_picture_path))
-    tts, _ = _load(model, device, dtype)
-    speech = speak.align(tts, recording, text)
+    tts, _ = load_model(model, device, dtype, language=language)
+    sound, said = speak.find_text(tts, recording, text, asr)
+    if text is None:
+        console.report_transcript(said, console.report_stream(output))
+    speech = speak.align(tts, sound, said)
     console.write_outputs((output, speech.save_words), (plot, speech.plot))
     if output is None:
         console.report_words(speech, console.report_stream())
@@ -120,8 +128,12 @@ def align(
 @app.command()
 def encode(
     recording: Recording,
-    text: Transcript,
     output: Annotated[str, typer.Option("-o", "--output", help="Token file (.safetensors).")],
+    text: Transcript = None,
+    asr: AsrOption = None,
+    language: LanguageOption = None,
+    sample_latent: LatentOption = False,
+    seed: Annotated[int, typer.Option(help="Of the noise of --sample-latent.")] = 0,
     model: ModelOption = None,
     device: DeviceOption = None,
     dtype: DtypeOption = None,
@@ -130,8 +142,11 @@ def encode(
     from unisono import files, speak
 
     console.check_outputs((output, console.check_tensor_path))
-    tts, _ = _load(model, device, dtype)
-    tokens = speak.encode(tts, recording, text)
+    tts, _ = load_model(model, device, dtype, language=language)
+    sound, said = speak.find_text(tts, recording, text, asr)
+    if text is None:
+        console.report_transcript(said)
+    tokens = speak.encode(tts, sound, said, **latent(sample_latent, seed))
     files.save_tokens(output, tokens)
     print(f"{output}: {len(tokens.text_ids)} tokens, {tokens.samples / tokens.sample_rate:.2f} s")
 
@@ -151,7 +166,7 @@ def decode(
 
     console.check_outputs((output, console.check_sound_path))
     pieces = files.load_tokens(tokens)
-    tts, _ = _load(model, device, dtype)
+    tts, _ = load_model(model, device, dtype)
     spoken = speak.decode(tts, pieces)
     console.write_outputs((output, spoken.speech.save))
     console.report_spoken(spoken, output, console.report_stream(output))
@@ -228,47 +243,6 @@ def models() -> None:
     from unisono import hub
 
     console.print_table([("model", "family", "state", "about"), *hub.list_models()])
-
-
-@voices.command("list")
-def voice_list(model: ModelOption = None) -> None:
-    """The ready voices of a model."""
-    from unisono import files, hub, speak
-
-    rows = [("voice", "language", "seconds", "says")]
-    for name, path in speak.ready_voices(hub.model_folder(model)).items():
-        tokens = files.load_voice(path)
-        seconds = f"{tokens.tokens.samples / tokens.tokens.sample_rate:.1f}"
-        rows.append((name, tokens.language, seconds, tokens.tokens.text.strip()[:60]))
-    console.print_table(rows)
-
-
-@voices.command("show")
-def voice_show(
-    name: Annotated[str, typer.Argument(help="Ready voice or voice file.")], model: ModelOption = None
-) -> None:
-    """What a voice is made of."""
-    from unisono import hub, speak
-
-    folder = hub.model_folder(model)
-    voice = speak.read_voice(folder, name)
-    if voice is None:
-        raise speak.unknown_voice(folder, name)
-    console.print_table(console.voice_rows(voice))
-
-
-def _load(model: str | None, device: str | None, dtype: str | None, quantize: str | None = None) -> tuple[Any, Path]:
-    """The model and the folder it was loaded from."""
-    from unisono import hub
-
-    folder = hub.model_folder(model)
-    hub.limit_threads(folder)
-    return hub.load(folder, device=device, dtype=dtype, **_given(quantize=quantize)), folder
-
-
-def _given(**options: Any) -> dict[str, Any]:
-    """The options that a user gave."""
-    return {name: value for name, value in options.items() if value is not None}
 
 
 def main(argv: Sequence[str] | None = None) -> int:

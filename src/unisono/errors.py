@@ -1,4 +1,7 @@
-"""Named errors. A message says what we got, what we wanted and what to do; the command line prints it and exits 2."""
+"""Named errors and warnings. A message says what we got, what we wanted and what to do.
+
+The command line prints an error and exits with 2; it prints a warning, one line on stderr, and goes on.
+"""
 
 
 class UnisonoError(Exception):
@@ -31,3 +34,11 @@ class TrainingError(UnisonoError):
 
 class GenerationError(UnisonoError):
     """Generation met a non-finite value or cannot go on; the message names the step."""
+
+
+class UnisonoWarning(UserWarning):
+    """Base of every warning of ours; its text is one sentence fit to be shown."""
+
+
+class VoiceWarning(UnisonoWarning):
+    """A recording or transcript that makes a poor voice; the message says what it does to the voice."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from unisono.audio import check_audio, read_audio
-from unisono.errors import CheckpointError, InputError
-from unisono.interface import AlignedTokens, Audio
+from unisono.errors import InputError
+from unisono.interface import Audio
 
 
 def check_text(text: str) -> str:
@@ -37,12 +37,3 @@ def check_sound(source: str | Path | Audio) -> Audio:
     if isinstance(source, tuple):
         return check_audio(Audio(*source), require_sound=True)
     return read_audio(source, require_sound=True)
-
-
-def check_maker(tokens: AlignedTokens, family: str, model: str, what: str) -> None:
-    """Raise CheckpointError when these pieces of speech come from another model than the one that shall use them."""
-    if (tokens.family, tokens.model) != (family, model):
-        raise CheckpointError(
-            f"{what} come from model {tokens.model} ({tokens.family}) and cannot be used by {model} ({family}): "
-            "make them again with it, or name the model that made them"
-        )

@@ -218,7 +218,7 @@ def read_weights(folder: Path) -> Iterator[tuple[str, torch.Tensor]]:
         CheckpointError: no weights, only pickle, a missing or damaged file, or an index that names the wrong shard.
     """
     if (folder / INDEX).exists() and not (folder / WEIGHTS).exists():
-        for shard, expected in _shards(folder).items():
+        for shard, expected in shards(folder).items():
             with open_tensors(folder / shard) as file:
                 held = set(file.keys())
                 if absent := expected - held:
@@ -238,7 +238,7 @@ def read_weights(folder: Path) -> Iterator[tuple[str, torch.Tensor]]:
             yield name, file.get_tensor(name)
 
 
-def _shards(folder: Path) -> dict[str, set[str]]:
+def shards(folder: Path) -> dict[str, set[str]]:
     """Shard file -> names it must hold."""
     table = read_json(folder / INDEX).get("weight_map")
     if not isinstance(table, dict) or not table:

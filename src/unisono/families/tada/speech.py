@@ -5,9 +5,9 @@ Axes: N samples, L frames of 1/50 s, T tokens, A vector width.
 
 from __future__ import annotations
 
-import datetime
 import math
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from functools import cached_property
 from itertools import accumulate
 from pathlib import Path
@@ -17,27 +17,28 @@ import numpy as np
 import torch
 from torch.nn import functional
 
+from unisono.align.transcribe import Recogniser
 from unisono.errors import CheckpointError, GenerationError, InputError
-from unisono.families.checks import check_maker, check_sound, check_text
+from unisono.families.checks import check_text
 from unisono.families.joining import FRAMES_PER_SECOND, cut, join, shift, speech_of
-from unisono.families.spelling import Spelled, spell
-from unisono.families.tada.aligner import Aligner, AlignerOutput
+from unisono.families.languages import check_language
+from unisono.families.spelling import Spelled
+from unisono.families.tada.aligner import Aligner
 from unisono.families.tada.card import CARD, Card, make_options, read_card
 from unisono.families.tada.decoder import Decoder
 from unisono.families.tada.encoder import Encoder
 from unisono.families.tada.model import TadaForCausalLM
 from unisono.families.tada.options import InferenceOptions
 from unisono.families.tada.published import run
+from unisono.families.tada.recordings import CODEC, Recordings
 from unisono.families.tada.render import expand, render
 from unisono.families.tada.state import Stepped
 from unisono.families.tada.voice_prompt import VoicePrompt, check_pieces, plan_sentence, voice_prompt
-from unisono.files import find_folder, load_voice
+from unisono.files import find_folder, load_voice, read_voice
 from unisono.interface import AlignedTokens, Audio, Span, Speech, Tokenizer, Voice
 from unisono.lm.draws import GeneratorDraws
 from unisono.text import load_tokenizer, split_sentences
 
-CODEC = "HumeAI/tada-codec"  # where published language models find their codec
-WINDOW_SECONDS, WINDOW_STRIDE = 30.0, 25.0  # of the aligner, for recordings longer than twice that
 SPARE_FRAMES = 2  # that the encoder adds at the end
 Progress = Callable[[int, int], None]
 
@@ -49,6 +50,7 @@ def load(
     dtype: str | None = None,
     tokenizer: str | Path | None = None,
     quantize: str | None = None,
+    language: str | None = None,
 ) -> TadaSpeech:
     """Load a model folder: language model, decoder and tokenizer now, encoder and aligner when they are needed.
 
@@ -56,11 +58,14 @@ def load(
         device: of all parts. dtype: of the language model; the codec stays in float32.
         tokenizer: folder of a tokenizer in place of the model's own.
         quantize: "int8" (CPU, float32) or "none"; None = what the model's card says, where it can be done.
+        language: of texts and recordings, which picks the aligner: en ar zh de es fr it ja pl pt; None = the card's.
 
     Raises:
         CheckpointError: anything that does not fit. InputError: a packing that cannot be done.
     """
     card = read_card(folder)
+    if language is not None:
+        card = replace(card, language=check_language(language))
     codec = folder if (folder / "decoder").is_dir() else find_folder(CODEC)
     words = load_tokenizer(tokenizer or (folder / "tokenizer" if (folder / "tokenizer").is_dir() else folder))
     model = TadaForCausalLM.from_pretrained(folder, dtype=dtype, device=device)
@@ -90,8 +95,9 @@ class TadaSpeech:
     word_times = True
 
     def __init__(self, model: TadaForCausalLM, card: Card, folder: Path, codec: Path) -> None:
-        self.model, self.card, self.folder, self._codec = model, card, folder, codec
-        self.name, self.sample_rate = card.name, card.sample_rate
+        self.model, self.card, self.folder = model, card, folder
+        self.recordings = Recordings(codec, card, model.tokenizer, str(model.device))
+        self.name, self.language, self.sample_rate = card.name, card.language, card.sample_rate
         self.hop = card.sample_rate // FRAMES_PER_SECOND
 
     @property
@@ -99,15 +105,15 @@ class TadaSpeech:
         """Text <-> ids."""
         return self.model.tokenizer
 
-    @cached_property
+    @property
     def encoder(self) -> Encoder:
         """The codec's encoder. Raises CheckpointError when it cannot be loaded."""
-        return Encoder.from_pretrained(self._codec, subfolder="encoder", device=str(self.model.device))
+        return self.recordings.encoder
 
-    @cached_property
+    @property
     def aligner(self) -> Aligner:
         """The aligner. Raises CheckpointError when it cannot be loaded."""
-        return Aligner.from_pretrained(self._codec, subfolder="aligner", device=str(self.model.device))
+        return self.recordings.aligner
 
     @cached_property
     def default_voice(self) -> Voice | None:
@@ -178,7 +184,7 @@ class TadaSpeech:
         spelled = [self._spell(text[span.start : span.end]) for span in spans]
         voice = voice or self.default_voice
         if voice is not None:
-            check_maker(voice.tokens, self.family, self.name, f"voice {voice.name}")
+            self.recordings.maker.check(voice.tokens, f"voice {voice.name}")
         prompt = voice_prompt(self.model, voice, self.card.speaker_prompt)
         watch = _Counter(progress, self._steps(spelled, options))
         for sentence in spelled:
@@ -230,52 +236,45 @@ class TadaSpeech:
 
     # Recordings
 
-    def voice(self, audio: str | Path | Audio, *, text: str) -> Voice:
+    def voice(
+        self,
+        audio: str | Path | Audio,
+        *,
+        text: str | None = None,
+        asr: str | Recogniser | None = None,
+        sample_latent: bool = False,
+        seed: int = 0,
+    ) -> Voice:
         """Everything needed to speak like a recording (9 to 15 seconds of clean, neutral speech serve best).
 
+        The silence around it is cut. The same recording gives the same voice, unless `sample_latent` is given. A
+        recording that is too short or clipped, or whose text does not fit it, gets a `VoiceWarning`.
+
         Args:
-            audio: file name, "-" for standard input, or samples. text: what is said in it.
+            audio: file name, "-" for standard input, or samples; without `text` and `asr`, the name of a voice (one
+                that comes with the model, or that `unisono voice add` stored) or a voice file.
+            text: what is said in it. asr: what hears that instead (`unisono.align.transcribe`): "pocketsphinx",
+                a folder or hub name of a speech recogniser, or a function Audio -> str.
+            sample_latent: draw the latent noise that the model was trained with, from `seed`.
 
         Raises:
-            AudioError, InputError: unusable sound or text. AlignmentError: more tokens than frames.
+            AudioError, InputError: unusable sound or text, or neither text nor recogniser.
+            AlignmentError: more tokens than frames. CheckpointError: a recogniser or voice file that is unusable.
         """
-        name = Path(audio).stem if isinstance(audio, str | Path) else "voice"
-        tokens = self.encode(audio, text=text)
-        return Voice(name, tokens, language=self.card.language, created=datetime.date.today().isoformat())
+        by_name = text is None and asr is None and isinstance(audio, str | Path)
+        if by_name and (voice := read_voice(self.folder, str(audio))) is not None:
+            return voice
+        return self.recordings.voice(audio, text, asr, _check_seed(seed) if sample_latent else None)
 
     def align(self, audio: str | Path | Audio, *, text: str) -> Speech:
         """Word and token times of a recording; the sound comes back at its own rate. Raises like `voice`."""
-        sound, spelled = check_sound(audio), self._spell(check_text(text))
-        positions, _ = self._align(sound, spelled)
-        return speech_of(spelled, positions[0].tolist(), sound, self.card.word_lead)
+        return self.recordings.align(audio, text)
 
-    @torch.inference_mode()
-    def encode(self, audio: str | Path | Audio, *, text: str) -> AlignedTokens:
-        """One vector per token of the transcript, without latent noise. Raises like `voice`."""
-        sound, spelled = check_sound(audio), self._spell(check_text(text))
-        samples = round(len(sound.samples) * self.sample_rate / sound.sample_rate)
-        self._check_length(samples, self.encoder.config.max_frames)
-        positions, masks = self._align(sound, spelled)
-        wave = torch.from_numpy(sound.samples)[None].to(self.model.device)
-        encoded = self.encoder(
-            wave,
-            text_tokens=torch.tensor([spelled.ids], device=wave.device),
-            token_positions=positions,
-            token_masks=masks,
-            sample_rate=sound.sample_rate,
-            sample=False,
-        )
-        return AlignedTokens(
-            text_ids=torch.tensor(spelled.ids),
-            positions=positions[0].cpu(),
-            frames=masks.shape[1],
-            samples=samples,
-            sample_rate=self.sample_rate,
-            text=text,
-            family=self.family,
-            model=self.name,
-            vectors=encoded.encoded_expanded[0, positions[0] - 1].cpu(),
-        )
+    def encode(
+        self, audio: str | Path | Audio, *, text: str, sample_latent: bool = False, seed: int = 0
+    ) -> AlignedTokens:
+        """One vector per token of the transcript. Latent noise and errors are as in `voice`."""
+        return self.recordings.encode(audio, text, _check_seed(seed) if sample_latent else None)
 
     @torch.inference_mode()
     def decode(self, tokens: AlignedTokens) -> Speech:
@@ -284,7 +283,7 @@ class TadaSpeech:
         Raises:
             CheckpointError: tokens of another model, or vectors and ids that do not fit this one.
         """
-        check_maker(tokens, self.family, self.name, "these tokens")
+        self.recordings.maker.check(tokens, "these tokens")
         check_pieces(self.model, tokens, "these tokens")
         self._check_length(tokens.frames * self.hop, self.model.decoder.config.max_frames)
         positions = tokens.positions.tolist()
@@ -308,19 +307,7 @@ class TadaSpeech:
 
     def _spell(self, text: str) -> Spelled:
         """Text as this model reads it. Raises InputError when it can read nothing of it."""
-        card = self.card
-        return spell(text, self.tokenizer, style=card.style, language=card.language, leading_space=card.leading_space)
-
-    def _align(self, sound: Audio, spelled: Spelled) -> AlignerOutput:
-        """Marks of the tokens in a recording: positions int64 [1, T] and masks int64 [1, L]."""
-        long = len(sound.samples) > 2 * WINDOW_SECONDS * sound.sample_rate
-        return self.aligner(
-            torch.from_numpy(sound.samples)[None].to(self.model.device),
-            text_tokens=torch.tensor([spelled.ids]),
-            sample_rate=sound.sample_rate,
-            inference_window_size=WINDOW_SECONDS if long else None,
-            inference_window_stride=WINDOW_STRIDE if long else None,
-        )
+        return self.recordings.spell(text)
 
     def _check_length(self, samples: int, most: int) -> None:
         """Raise InputError for more frames than the codec's attention has places for."""
