@@ -12,7 +12,6 @@ import unicodedata
 from pathlib import Path
 
 from unisono.errors import InputError
-from unisono.files.outputs import check_output, replacing
 from unisono.files.voices import load_voice, save_voice
 from unisono.interface import Voice
 
@@ -107,7 +106,7 @@ def store_voice(voice: Voice) -> Path:
     """Keep a voice under its name; the file appears whole, or not at all.
 
     Raises:
-        InputError: a name that cannot be used, a folder that cannot be written to.
+        InputError: a name that cannot be used, a folder that cannot be made. CheckpointError: no room to write.
     """
     folder = store_folder()
     path = folder / f"{check_voice_name(voice.name)}{VOICE_SUFFIX}"
@@ -116,9 +115,7 @@ def store_voice(voice: Voice) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as problem:
         raise InputError(f"the folder of voices {folder} cannot be made ({problem.strerror}): see {HOME}") from None
-    check_output(path)
-    with replacing(path) as temporary:
-        save_voice(temporary, voice)
+    save_voice(path, voice)
     return path
 
 
@@ -141,7 +138,7 @@ def _voices(folder: Path) -> dict[str, Path]:
     """Names and voice files of a folder, by name; nothing where it is absent or may not be looked into."""
     try:
         found = sorted(path for path in folder.iterdir() if path.suffix == VOICE_SUFFIX and path.is_file())
-    except OSError:
+    except (OSError, ValueError):
         return {}
     return {unicodedata.normalize("NFC", path.stem): path for path in found if not path.name.startswith(".")}
 
