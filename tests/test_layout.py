@@ -26,6 +26,8 @@ HOUSE = [
     "serve",
     "plot",
     "console",
+    "options",
+    "voice_commands",
     "cli",
 ]
 LONGEST_FILE, LONGEST_FUNCTION = 400, 60

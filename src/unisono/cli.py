@@ -3,12 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from unisono import console
+from unisono.options import (
+    AsrOption,
+    CodecOption,
+    DeviceOption,
+    DtypeOption,
+    LanguageOption,
+    LatentOption,
+    ModelOption,
+    PlotOption,
+    QuantizeOption,
+    Recording,
+    TokenizerOption,
+    Transcript,
+    given,
+    latent,
+    load_model,
+)
+from unisono.voice_commands import voices
 
 SENTENCE = "Every token of text carries exactly one piece of speech, so that text and sound move in unison."
 
@@ -18,33 +35,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     help="Text-aligned speech language models: run, train and measure them.",
 )
-voices = typer.Typer(rich_markup_mode=None, help="Ready voices and voice files.")
 app.add_typer(voices, name="voice")
-
-ModelOption = Annotated[
-    str | None,
-    typer.Option(
-        "--model", "-m", help="Folder or hub name (owner/name or owner/name@revision); default is the built-in model."
-    ),
-]
-DeviceOption = Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1 or mps; default is the best there is.")]
-DtypeOption = Annotated[
-    str | None, typer.Option(help="float32, bfloat16 or float16; default is float32 on a CPU, else bfloat16.")
-]
-QuantizeOption = Annotated[
-    str | None, typer.Option(help="int8 or none: packed weights on a CPU; default is what the model's card says.")
-]
-CodecOption = Annotated[
-    str | None, typer.Option(help="Folder or hub name of a codec; default is the one in or beside the model's folder.")
-]
-TokenizerOption = Annotated[
-    str | None, typer.Option(help="Folder, tokenizer.json or hub name of a tokenizer; default is the model's own.")
-]
-PlotOption = Annotated[
-    str | None, typer.Option(help="Picture of waveform, spectrum, marks and words (.png .svg .pdf).")
-]
-Recording = Annotated[str, typer.Argument(help='Sound file of any rate, or "-" for standard input.')]
-Transcript = Annotated[str, typer.Option("--text", help="What the recording says.")]
 
 
 @app.callback(invoke_without_command=True)
@@ -71,9 +62,12 @@ def say(
     ] = "out.wav",
     model: ModelOption = None,
     voice: Annotated[
-        str | None, typer.Option(help="Ready voice, voice file, or a recording together with --voice-text.")
+        str | None,
+        typer.Option(help="Name of a voice (see voice list), voice file, or a recording with --voice-text or --asr."),
     ] = None,
     voice_text: Annotated[str | None, typer.Option(help="What the recording given as --voice says.")] = None,
+    asr: AsrOption = None,
+    language: LanguageOption = None,
     words: Annotated[str | None, typer.Option(help="Word times (.json .srt .vtt .TextGrid .csv).")] = None,
     plot: PlotOption = None,
     seed: Annotated[int, typer.Option(help="Same seed, same bytes on a CPU.")] = 0,
@@ -91,8 +85,10 @@ def say(
         (output, console.check_sound_path), (words, align.check_words_path), (plot, console.check_picture_path)
     )
     spoken_text = console.given_text(text, SENTENCE)
-    tts, folder = _load(model, device, dtype, quantize, codec=codec, tokenizer=tokenizer)
-    chosen = speak.find_voice(tts, folder, voice, voice_text)
+    tts, folder = load_model(model, device, dtype, quantize, codec=codec, tokenizer=tokenizer, language=language)
+    chosen = speak.find_voice(tts, folder, voice, voice_text, asr)
+    if asr is not None and voice_text is None:
+        console.report_transcript(chosen.tokens.text, console.report_stream(output, words))
     with console.progress_bar("token") as progress, console.writing(output, words, plot) as (sink, finish):
         spoken = speak.say_to(
             tts, spoken_text, sink, keep=plot is not None, voice=chosen, seed=seed, progress=progress, **controls
@@ -128,7 +124,7 @@ def continue_(
     console.check_outputs(
         (output, console.check_sound_path), (words, align.check_words_path), (plot, console.check_picture_path)
     )
-    tts, _ = _load(model, device, dtype, quantize, codec=codec, tokenizer=tokenizer)
+    tts, _ = load_model(model, device, dtype, quantize, codec=codec, tokenizer=tokenizer)
     with console.progress_bar("token") as progress:
         spoken = speak.continue_(
             tts, recording, text, tokens, with_prompt=with_prompt, seed=seed, progress=progress, **controls
@@ -141,12 +137,14 @@ def continue_(
 @app.command()
 def align(
     recording: Recording,
-    text: Transcript,
+    text: Transcript = None,
     output: Annotated[
         str | None,
         typer.Option("-o", "--output", help="Word times (.json .srt .vtt .TextGrid .csv); none prints them."),
     ] = None,
     plot: PlotOption = None,
+    asr: AsrOption = None,
+    language: LanguageOption = None,
     model: ModelOption = None,
     device: DeviceOption = None,
     dtype: DtypeOption = None,
@@ -158,8 +156,11 @@ def align(
     from unisono import speak
 
     console.check_outputs((output, alignment.check_words_path), (plot, console.check_picture_path))
-    tts, _ = _load(model, device, dtype, codec=codec, tokenizer=tokenizer)
-    speech = speak.align(tts, recording, text)
+    tts, _ = load_model(model, device, dtype, codec=codec, tokenizer=tokenizer, language=language)
+    sound, said = speak.find_text(tts, recording, text, asr)
+    if text is None:
+        console.report_transcript(said, console.report_stream(output))
+    speech = speak.align(tts, sound, said)
     console.write_outputs((output, speech.save_words), (plot, speech.plot))
     if output is None:
         console.report_words(speech, console.report_stream())
@@ -168,8 +169,12 @@ def align(
 @app.command()
 def encode(
     recording: Recording,
-    text: Transcript,
     output: Annotated[str, typer.Option("-o", "--output", help="Token file (.safetensors).")],
+    text: Transcript = None,
+    asr: AsrOption = None,
+    language: LanguageOption = None,
+    sample_latent: LatentOption = False,
+    seed: Annotated[int, typer.Option(help="Of the noise of --sample-latent.")] = 0,
     model: ModelOption = None,
     device: DeviceOption = None,
     dtype: DtypeOption = None,
@@ -180,8 +185,11 @@ def encode(
     from unisono import files, speak
 
     console.check_outputs((output, console.check_tensor_path))
-    tts, _ = _load(model, device, dtype, codec=codec, tokenizer=tokenizer)
-    tokens = speak.encode(tts, recording, text)
+    tts, _ = load_model(model, device, dtype, codec=codec, tokenizer=tokenizer, language=language)
+    sound, said = speak.find_text(tts, recording, text, asr)
+    if text is None:
+        console.report_transcript(said)
+    tokens = speak.encode(tts, sound, said, **latent(sample_latent, seed))
     files.save_tokens(output, tokens)
     print(f"{output}: {len(tokens.text_ids)} tokens, {tokens.samples / tokens.sample_rate:.2f} s")
 
@@ -203,7 +211,7 @@ def decode(
 
     console.check_outputs((output, console.check_sound_path))
     pieces = files.load_tokens(tokens)
-    tts, _ = _load(model, device, dtype, codec=codec, tokenizer=tokenizer)
+    tts, _ = load_model(model, device, dtype, codec=codec, tokenizer=tokenizer)
     spoken = speak.decode(tts, pieces)
     console.write_outputs((output, spoken.speech.save))
     console.report_spoken(spoken, output, console.report_stream(output))
@@ -245,8 +253,8 @@ def edit(
         (tokens, console.check_tensor_path),
     )
     edits = speak.read_edits(text, replace, delete, insert_after)
-    tts, _ = _load(model, device, dtype, quantize)
-    options = _given(steps=steps, guidance=guidance, temperature=temperature)
+    tts, _ = load_model(model, device, dtype, quantize)
+    options = given(steps=steps, guidance=guidance, temperature=temperature)
     with console.progress_bar("token") as progress:
         spoken, pieces = speak.edit(tts, recording, text, edits, seed=seed, progress=progress, **options)
     speech = spoken.speech
@@ -354,49 +362,6 @@ def models() -> None:
     from unisono import hub
 
     console.print_table([("model", "family", "state", "about"), *hub.list_models()])
-
-
-@voices.command("list")
-def voice_list(model: ModelOption = None) -> None:
-    """The ready voices of a model."""
-    from unisono import files, hub, speak
-
-    rows = [("voice", "language", "seconds", "says")]
-    for name, path in speak.ready_voices(hub.model_folder(model)).items():
-        tokens = files.load_voice(path)
-        seconds = f"{tokens.tokens.samples / tokens.tokens.sample_rate:.1f}"
-        rows.append((name, tokens.language, seconds, tokens.tokens.text.strip()[:60]))
-    console.print_table(rows)
-
-
-@voices.command("show")
-def voice_show(
-    name: Annotated[str, typer.Argument(help="Ready voice or voice file.")], model: ModelOption = None
-) -> None:
-    """What a voice is made of."""
-    from unisono import hub, speak
-
-    folder = hub.model_folder(model)
-    voice = speak.read_voice(folder, name)
-    if voice is None:
-        raise speak.unknown_voice(folder, name)
-    console.print_table(console.voice_rows(voice))
-
-
-def _load(
-    model: str | None, device: str | None, dtype: str | None, quantize: str | None = None, **parts: str | None
-) -> tuple[Any, Path]:
-    """The model and the folder it was loaded from; `parts` (codec, tokenizer) come from elsewhere when named."""
-    from unisono import hub
-
-    folder = hub.model_folder(model)
-    hub.limit_threads(folder)
-    return hub.load(folder, device=device, dtype=dtype, **_given(quantize=quantize, **parts)), folder
-
-
-def _given(**options: Any) -> dict[str, Any]:
-    """The options that a user gave."""
-    return {name: value for name, value in options.items() if value is not None}
 
 
 def main(argv: Sequence[str] | None = None) -> int:

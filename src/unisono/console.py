@@ -15,11 +15,13 @@ from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
 import typer
 
-from unisono.errors import InputError, UnisonoError
+from unisono.errors import InputError, UnisonoError, UnisonoWarning
 from unisono.families.controls import CONTROLS, Control, sentence
 from unisono.files.outputs import STANDARD, all_or_none, check_output
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from unisono.interface import Audio, Speech, Voice, Word
     from unisono.speak import Spoken
 
@@ -30,7 +32,12 @@ SHOWN_WORDS = 40  # word times printed; --words writes all
 
 def run(app: Callable[..., Any], argv: Sequence[str] | None) -> int:
     """Run a typer application and return the exit code; whatever a user caused is one line on stderr."""
-    _be_quiet()
+    with warnings.catch_warnings():
+        _be_quiet()
+        return _run(app, argv)
+
+
+def _run(app: Callable[..., Any], argv: Sequence[str] | None) -> int:
     try:
         result = app(args=argv, prog_name="unisono", standalone_mode=False)
         sys.stdout.flush()
@@ -71,12 +78,23 @@ def _be_quiet() -> None:
     """Libraries shall not write between our lines; SIGTERM shall clean up like an interrupt."""
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    os.environ.setdefault("HF_HUB_VERBOSITY", "error")
     if not sys.stderr.isatty():
         os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     if not sys.warnoptions:
         warnings.simplefilter("ignore")
+    warnings.simplefilter("always", UnisonoWarning)
+    warnings.showwarning = _show_warning
     with suppress(ValueError):  # outside of the main thread, as in some tests
         signal.signal(signal.SIGTERM, _stop)
+
+
+def _show_warning(message: Warning | str, category: type[Warning], *place: Any, **rest: Any) -> None:
+    """Ours are one line without the place in the code that Python shows; others come only where -W asks for them."""
+    if issubclass(category, UnisonoWarning):
+        print(f"unisono: warning: {' '.join(str(message).split())}", file=sys.stderr)
+    else:
+        print(warnings.formatwarning(message, category, *place[:2]), end="", file=sys.stderr)
 
 
 def _stop(*_: object) -> None:
@@ -282,6 +300,36 @@ def report_evaluation(report: Mapping[str, Any], folder: str) -> None:
 
 def _shown(value: float | str) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def report_transcript(text: str, stream: TextIO | None = None) -> None:
+    """What a recogniser heard, for the user to check."""
+    print(f"heard: {' '.join(text.split())}", file=stream or sys.stdout)
+
+
+def voice_table(ready: Mapping[str, Path], stored: Mapping[str, Path]) -> list[tuple[str, ...]]:
+    """Voices by name as rows of a table with a head; one that is damaged says so."""
+    rows = [("voice", "from", "made by", "language", "seconds", "says")]
+    for origin, voices in (("model", ready), ("added", stored)):
+        rows += [_voice_row(name, origin, path) for name, path in voices.items()]
+    return rows
+
+
+def _voice_row(name: str, origin: str, path: Path) -> tuple[str, ...]:
+    from unisono.errors import CheckpointError
+    from unisono.files import load_voice
+
+    try:
+        voice = load_voice(path)
+    except CheckpointError:
+        return name, origin, "?", "?", "?", f"({path} is damaged)"
+    tokens = voice.tokens
+    return name, origin, tokens.model, voice.language, voice_seconds(voice), " ".join(tokens.text.split())[:60]
+
+
+def voice_seconds(voice: Voice) -> str:
+    """Length of a voice's recording."""
+    return f"{voice.tokens.samples / voice.tokens.sample_rate:.1f}"
 
 
 def voice_rows(voice: Voice) -> list[tuple[str, str]]:

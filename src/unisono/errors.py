@@ -42,3 +42,7 @@ class UnisonoWarning(UserWarning):
 
 class GenerationWarning(UnisonoWarning):
     """Speech that was made but is not as it should be; the message says what is wrong with it."""
+
+
+class VoiceWarning(UnisonoWarning):
+    """A recording or transcript that makes a poor voice; the message says what it does to the voice."""

@@ -87,6 +87,7 @@ class AlignedTokens:
         samples: length of the recording in samples at `sample_rate`.
         text: the source text, as the user wrote it.
         family, model: who can decode this.
+        maker: which encoder and vocabulary made it (`families.makers`), "" where that is not known.
         extras: further tensors the family needs (speaker vector, ...).
     """
 
@@ -101,6 +102,7 @@ class AlignedTokens:
     vectors: torch.Tensor | None = None
     codes: torch.Tensor | None = None
     extras: dict[str, torch.Tensor] = field(default_factory=dict)
+    maker: str = ""
 
 
 @dataclass
@@ -144,7 +146,12 @@ class Speech:
 
 @dataclass
 class Voice:
-    """Everything needed to speak like a reference: its text, vectors (or codes) and positions; one file on disk."""
+    """Everything needed to speak like a reference: its text, vectors (or codes) and positions; one file on disk.
+
+    Attributes:
+        name: shown to people. language: code such as "en". speaker: as the model was told in training, or "".
+        consent: a note on who allowed the use of this voice, and for what. created: date, YYYY-MM-DD.
+    """
 
     name: str
     tokens: AlignedTokens
@@ -165,6 +172,7 @@ class SpeechModel(Protocol):
 
     family: str
     name: str
+    language: str
     sample_rate: int
     can_clone: bool
     can_stream: bool
@@ -179,11 +187,11 @@ class SpeechModel(Protocol):
         self, audio: str | Path | Audio, *, text: str, tokens: int = 40, with_prompt: bool = False, **options: Any
     ) -> Speech: ...
 
-    def voice(self, audio: str | Path | Audio, *, text: str) -> Voice: ...
+    def voice(self, audio: str | Path | Audio, *, text: str | None = None, **options: Any) -> Voice: ...
 
     def align(self, audio: str | Path | Audio, *, text: str) -> Speech: ...
 
-    def encode(self, audio: str | Path | Audio, *, text: str) -> AlignedTokens: ...
+    def encode(self, audio: str | Path | Audio, *, text: str, **options: Any) -> AlignedTokens: ...
 
     def decode(self, tokens: AlignedTokens) -> Speech: ...
 

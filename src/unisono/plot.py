@@ -7,8 +7,10 @@ matplotlib is imported when something is drawn, and through `Figure`, so that no
 from __future__ import annotations
 
 import math
+import textwrap
 import warnings
 from collections.abc import Callable, Sequence
+from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -16,7 +18,7 @@ import numpy as np
 
 from unisono.errors import InputError
 from unisono.files import check_output, replacing
-from unisono.interface import Speech
+from unisono.interface import Speech, Word
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -25,23 +27,25 @@ if TYPE_CHECKING:
 SUFFIXES = (".png", ".jpg", ".jpeg", ".svg", ".pdf")
 FRAME_SECONDS = 1 / 50
 WIDTH_INCHES, DPI = 16.0, 100  # 1600 pixels
-ROW_INCHES, TITLE_INCHES = 4.0, 0.5
-LEFT, RIGHT = 0.035, 0.995  # the panels' edges as parts of the width
-ROW_SECONDS = 8.0
-SHORTEST_ROW = 0.5
+ROW_INCHES, TITLE_INCHES = 3.6, 0.55
+LEFT, RIGHT = 0.038, 0.987  # the panels' edges as parts of the width
+# Panels of a row from top to bottom, as parts of its height; what is left is the room to the next row.
+WORDS_PART, MEL_PART, TOKENS_PART = 0.34, 0.34, 0.22
+LONGEST_ROW, SHORTEST_ROW, SHORTEST_SPAN = 8.0, 4.0, 0.5  # seconds
+TOKEN_PIXELS = 17  # of room for a token, on average; crowded speech gets shorter rows
 MOST_ROWS = 24  # longer sounds get longer rows, and fewer labels
+EARLIEST_BREAK = 0.75  # of a row; from there on it may end in the longest pause between words
 MARGIN_PIXELS = 3
 # Heights of the lanes of labels as parts of their panel; crowded rows get more lanes and a lower waveform.
-WORD_LANES, CROWDED_LANES, TOKEN_LANES, GAP_LANES = (
-    (0.8, 0.94),
-    (0.61, 0.72, 0.83, 0.94),
-    (0.8, 0.58, 0.36),
-    (0.12,),
-)
-MOST_LOST = 0.25  # when more than this part of the tokens has no room, none is labelled: scattered letters say nothing
-CLOSEST_MARKS = 8  # pixels between lines over the spectrogram; nearer ones would hide it
+WORD_LANES, CROWDED_LANES = (0.8, 0.93), (0.61, 0.72, 0.83, 0.94)
+TICK_FOOT, LEADER_FOOT, TOKEN_LANE, GAP_LANE = 0.9, 0.74, 0.6, 0.27
+CLOSEST_MARKS = 6  # pixels between lines over the spectrogram, on average; nearer ones would hide it
 WORD_SIZE, TOKEN_SIZE, GAP_SIZE = 10, 9, 7.5  # points
-INK, GAP_INK, MARK, WORD_COLOURS = "#30343b", "#8a5a00", "#ffffff", ("#3b76b8", "#d9822b")
+LONGEST_TITLE = 110  # characters of the text
+INK, GREY, FAINT, GAP_INK, MARK = "#30343b", "#6b7079", "#b0b4bb", "#8a5a00", "#ffffff"
+WORD_COLOURS = ("#3b76b8", "#d9822b")
+KILOHERTZ = (0.5, 1, 2, 4, 8)  # on the spectrogram's axis
+LEGEND = "ticks and white lines: marks, one a token   ·   gap: frames of 20 ms since the mark before"
 # Drawn in this order where a letter is missing; only installed ones are used.
 FALLBACK_FONTS = ("Noto Sans CJK JP", "Noto Sans CJK SC", "Noto Sans Arabic", "WenQuanYi Zen Hei", "Arial Unicode MS")
 
@@ -78,32 +82,70 @@ def check_plot_path(path: str | Path) -> None:
 
 
 def draw_speech(speech: Speech) -> Figure:
-    """The picture as a matplotlib figure, one block of three panels for every `ROW_SECONDS`."""
+    """The picture as a matplotlib figure: rows of some seconds, each a block of three panels."""
     from matplotlib import font_manager
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     installed = set(font_manager.get_font_names())
     families = ["DejaVu Sans", *(name for name in FALLBACK_FONTS if name in installed)]
-    rows = min(max(math.ceil(speech.duration / ROW_SECONDS), 1), MOST_ROWS)
-    span = max(speech.duration / rows, SHORTEST_ROW)
-    height = rows * ROW_INCHES + TITLE_INCHES
+    span = _row_span(speech)
+    rows = break_rows(speech.duration, span, [(word.start, word.end) for word in speech.words])
+    height = len(rows) * ROW_INCHES + TITLE_INCHES
     figure = Figure(figsize=(WIDTH_INCHES, height), dpi=DPI, facecolor="white")
     canvas = FigureCanvasAgg(figure)
     pen = _Pen(
         canvas.get_renderer().get_text_width_height_descent, families, (RIGHT - LEFT) * WIDTH_INCHES * DPI / span
     )
     mel = _mel_db(speech)
-    for row in range(rows):
-        top = 1 - (TITLE_INCHES * 0.75 + row * ROW_INCHES) / height
-        unit = ROW_INCHES / height
-        window = (row * span, (row + 1) * span)
-        _draw_words(_panel(figure, top - 0.33 * unit, 0.31 * unit, window), speech, pen)
-        _draw_mel(_panel(figure, top - 0.67 * unit, 0.33 * unit, window), speech, mel, pen)
-        _draw_tokens(_panel(figure, top - 0.86 * unit, 0.18 * unit, window), speech, pen)
-    title = f"{len(speech.words)} words, {len(speech.tokens)} tokens, {speech.duration:.2f} s"
-    figure.text(LEFT, 1 - 0.22 / height, title, va="center", size=10, color=INK)
+    unit = ROW_INCHES / height
+    for index, window in enumerate(rows):
+        top = 1 - (TITLE_INCHES + index * ROW_INCHES) / height
+        for part, draw in (
+            (WORDS_PART, _draw_words),
+            (MEL_PART, lambda axes, *given: _draw_mel(axes, mel, *given)),
+            (TOKENS_PART, _draw_tokens),
+        ):
+            top -= part * unit
+            draw(_panel(figure, top, part * unit, window, span), speech, pen)
+    _draw_title(figure, speech, pen, 1 - 0.2 / height, 1 - 0.44 / height)
     return figure
+
+
+def _draw_title(figure: Figure, speech: Speech, pen: _Pen, high: float, low: float) -> None:
+    """The text at height `high`; counts and legend at `low`."""
+    shown = textwrap.shorten(speech.text, LONGEST_TITLE, placeholder=" …")
+    counts = f"words: {len(speech.words)}   ·   tokens: {len(speech.tokens)}   ·   {speech.duration:.2f} s"
+    style = {"va": "center", "color": INK, "family": pen.families, "parse_math": False}
+    figure.text(LEFT, high, shown, size=12, **style)
+    figure.text(LEFT, low, counts, size=GAP_SIZE + 1, **style)
+    figure.text(RIGHT, low, LEGEND, size=GAP_SIZE, **(style | {"color": GREY, "ha": "right"}))
+
+
+def _row_span(speech: Speech) -> float:
+    """Seconds that a full row lasts: fewer where tokens are crowded, more where there would be too many rows."""
+    pixels = (RIGHT - LEFT) * WIDTH_INCHES * DPI
+    crowded = pixels * speech.duration / (max(len(speech.tokens), 1) * TOKEN_PIXELS)
+    span = min(max(crowded, SHORTEST_ROW), LONGEST_ROW)
+    return max(min(span, speech.duration), speech.duration / (MOST_ROWS * EARLIEST_BREAK), SHORTEST_SPAN)
+
+
+def break_rows(duration: float, span: float, words: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
+    """Cut the time from 0 to `duration` into windows of at most `span` seconds, in pauses between words if it can be.
+
+    Args:
+        words: (start, end) in seconds, in order.
+    """
+    pauses = [(end, start) for (_, end), (start, _) in pairwise(words)]
+    rows, begin = [], 0.0
+    while duration - begin > span * 1.0001:
+        earliest, latest = begin + EARLIEST_BREAK * span, begin + span
+        # (length, middle) of the pauses, or of the part of them, in which the row may end
+        inside = [(b - a, (max(a, earliest) + min(b, latest)) / 2) for a, b in pauses if a < latest and b > earliest]
+        stop = max(inside)[1] if inside else latest
+        rows.append((begin, stop))
+        begin = stop
+    return [*rows, (begin, duration)]
 
 
 class _Pen:
@@ -124,37 +166,26 @@ class _Pen:
                 self.known[text, size] = self.measure(text, FontProperties(family=self.families, size=size), False)[0]
         return (self.known[text, size] + MARGIN_PIXELS) / self.scale
 
-    def write(
-        self,
-        axes: Axes,
-        labels: Sequence[Label],
-        heights: Sequence[float],
-        size: float,
-        colour: str,
-        most_lost: float = 1.0,
-    ) -> None:
-        """Write labels on lanes at `heights` (0 to 1 of the panel).
-
-        Those without room are left out; none is written when they are more than the part `most_lost`.
-        """
+    def write(self, axes: Axes, labels: Sequence[Label], heights: Sequence[float], size: float, colour: str) -> None:
+        """Write labels on lanes at `heights` (0 to 1 of the panel); those without room are left out."""
         begin, stop = axes.get_xlim()
-        inside = [label for label in labels if begin <= label.time < stop and label.text.strip()]
-        widths = [min(self.width(label.text, size), stop - begin) for label in inside]
+        widths = [min(self.width(label.text, size), stop - begin) for label in labels]
         centres = [
             min(max(label.time, begin + width / 2), stop - width / 2)
-            for label, width in zip(inside, widths, strict=True)
+            for label, width in zip(labels, widths, strict=True)
         ]
         lanes = choose_lanes(centres, widths, len(heights))
-        if lanes.count(None) > most_lost * len(lanes):
-            return
-        for label, centre, lane in zip(inside, centres, lanes, strict=True):
+        for label, centre, lane in zip(labels, centres, lanes, strict=True):
             if lane is not None:
-                axes.text(
-                    *(centre, heights[lane], label.text),
-                    transform=axes.get_xaxis_transform(),
-                    **{"size": size, "color": colour, "family": self.families},
-                    **{"ha": "center", "va": "center", "parse_math": False, "clip_on": True},
-                )
+                self.put(axes, label.text, centre, heights[lane], size, colour)
+
+    def put(self, axes: Axes, text: str, time: float, height: float, size: float, colour: str) -> None:
+        """Write one text, centred."""
+        axes.text(
+            *(time, height, text),
+            **{"size": size, "color": colour, "family": self.families, "ha": "center", "va": "center"},
+            **{"parse_math": False, "clip_on": True},
+        )
 
 
 def choose_lanes(centres: Sequence[float], widths: Sequence[float], lanes: int) -> list[int | None]:
@@ -169,15 +200,50 @@ def choose_lanes(centres: Sequence[float], widths: Sequence[float], lanes: int) 
     return chosen
 
 
-def _panel(figure: Figure, bottom: float, height: float, window: tuple[float, float]) -> Axes:
-    """An empty panel over a window of seconds, without frame."""
-    axes = figure.add_axes((LEFT, bottom, RIGHT - LEFT, height))
-    axes.set_xlim(*window)
+def spread(centres: Sequence[float], widths: Sequence[float], begin: float, stop: float) -> list[float] | None:
+    """Move labels, in order, as little as possible so that none overlaps another or leaves [begin, stop].
+
+    The sum of squared moves is least: a monotone regression of the centres after the room that each label needs at
+    least is taken away (pool adjacent violators). None when there is not enough room.
+    """
+    if not centres:
+        return []
+    needed = [0.0, *accumulate((a + b) / 2 for a, b in pairwise(widths))]
+    lowest, highest = begin + widths[0] / 2, stop - widths[-1] / 2 - needed[-1]
+    if highest < lowest:
+        return None
+    pools: list[tuple[float, int]] = []  # (mean, count)
+    for centre, room in zip(centres, needed, strict=True):
+        mean, count = centre - room, 1
+        while pools and pools[-1][0] > mean:
+            other, more = pools.pop()
+            mean, count = (mean * count + other * more) / (count + more), count + more
+        pools.append((mean, count))
+    level = [min(max(mean, lowest), highest) for mean, count in pools for _ in range(count)]
+    return [place + room for place, room in zip(level, needed, strict=True)]
+
+
+def _panel(figure: Figure, bottom: float, height: float, window: tuple[float, float], span: float) -> Axes:
+    """An empty panel over a window of seconds, as wide as its part of a full row of `span` seconds, without frame."""
+    seconds = max(window[1] - window[0], SHORTEST_SPAN)
+    axes = figure.add_axes((LEFT, bottom, (RIGHT - LEFT) * seconds / span, height))
+    axes.set_xlim(window[0], window[0] + seconds)
     axes.set_ylim(0, 1)
     axes.tick_params(labelsize=7, colors=INK, length=2, labelbottom=False, bottom=False, left=False, labelleft=False)
     for edge in axes.spines.values():
         edge.set_visible(False)
     return axes
+
+
+def _note(axes: Axes, height: float, text: str, colour: str = INK) -> None:
+    """A small text to the left of a panel."""
+    from matplotlib.transforms import ScaledTranslation
+
+    axes.text(
+        *(0, height, text),
+        **{"size": GAP_SIZE, "color": colour, "ha": "right", "va": "center"},
+        transform=axes.transAxes + ScaledTranslation(-6 / 72, 0, axes.figure.dpi_scale_trans),
+    )
 
 
 def _draw_words(axes: Axes, speech: Speech, pen: _Pen) -> None:
@@ -187,7 +253,7 @@ def _draw_words(axes: Axes, speech: Speech, pen: _Pen) -> None:
     low, high = _envelope(speech.audio[first:last], columns=3000)
     peak = max(float(np.abs(speech.audio).max()), 1e-6)
     times = begin + (np.arange(len(low)) + 0.5) / max(len(low), 1) * (last - first) / speech.sample_rate
-    lanes = WORD_LANES if stop - begin <= ROW_SECONDS else CROWDED_LANES
+    lanes = WORD_LANES if pen.scale * LONGEST_ROW >= (RIGHT - LEFT) * WIDTH_INCHES * DPI else CROWDED_LANES
     top = lanes[0] - 0.08
     axes.fill_between(
         *(times, top / 2 * (1 + 0.94 * low / peak), top / 2 * (1 + 0.94 * high / peak)),
@@ -198,12 +264,23 @@ def _draw_words(axes: Axes, speech: Speech, pen: _Pen) -> None:
             colour = WORD_COLOURS[index % 2]
             axes.axvspan(word.start, word.end, 0.0, top, color=colour, alpha=0.18, linewidth=0)
             axes.plot([word.start] * 2, [0.0, top], color=colour, linewidth=0.8)
-    labels = [Label(word.text, (word.start + word.end) / 2) for word in speech.words]
-    pen.write(axes, labels, lanes, WORD_SIZE, INK)
+    pen.write(axes, _word_labels(speech.words, begin, stop), lanes, WORD_SIZE, INK)
 
 
-def _draw_mel(axes: Axes, speech: Speech, mel: np.ndarray, pen: _Pen) -> None:
+def _word_labels(words: Sequence[Word], begin: float, stop: float) -> list[Label]:
+    """Labels of the words of a row; a word that is cut is labelled where most of it is."""
+    labels = []
+    for word in words:
+        middle = (word.start + word.end) / 2
+        if begin <= middle < stop or (middle >= stop and word.start < stop and stop >= words[-1].end):
+            labels.append(Label(word.text, (max(word.start, begin) + min(word.end, stop)) / 2))
+    return labels
+
+
+def _draw_mel(axes: Axes, mel: np.ndarray, speech: Speech, pen: _Pen) -> None:
     """Mel spectrogram in dB with a thin line at every mark; mel is [F, M]."""
+    from transformers.audio_utils import hertz_to_mel
+
     begin, stop = axes.get_xlim()
     first, last = int(begin * 100), min(math.ceil(stop * 100), mel.shape[1])
     loud = float(mel.max())
@@ -217,28 +294,34 @@ def _draw_mel(axes: Axes, speech: Speech, mel: np.ndarray, pen: _Pen) -> None:
     times = [time for time in _mark_times(speech) if begin <= time < stop]
     if len(times) * CLOSEST_MARKS < (stop - begin) * pen.scale:
         axes.vlines(times, 0, 1, color=MARK, linewidth=0.5, alpha=0.55)
+    top = hertz_to_mel(speech.sample_rate / 2, "slaney")
+    for kilohertz in KILOHERTZ:
+        if (height := hertz_to_mel(1000.0 * kilohertz, "slaney") / top) < 0.97:
+            _note(axes, height, f"{kilohertz:g} kHz")
 
 
 def _draw_tokens(axes: Axes, speech: Speech, pen: _Pen) -> None:
-    """Marks as ticks, token texts below, gaps in frames between the marks; seconds on the axis."""
+    """A tick at every mark, led to a column with the token's text and its gap; seconds on the axis."""
     begin, stop = axes.get_xlim()
-    times = _mark_times(speech)
-    axes.vlines([time for time in times if begin <= time < stop], 0.92, 1, color=INK, linewidth=0.8)
-    texts = [Label(token.text.strip() or "␣", time) for token, time in zip(speech.tokens, times, strict=True)]
-    gaps = [
-        Label(str(token.gap), time - token.gap * FRAME_SECONDS / 2)
-        for token, time in zip(speech.tokens, times, strict=True)
-    ]
-    pen.write(axes, texts, TOKEN_LANES, TOKEN_SIZE, INK, MOST_LOST)
-    pen.write(axes, gaps, GAP_LANES, GAP_SIZE, GAP_INK, MOST_LOST)
+    inside = [pair for pair in zip(speech.tokens, _mark_times(speech), strict=True) if begin <= pair[1] < stop]
+    times = [time for _, time in inside]
+    texts = [token.text.strip() or "␣" for token, _ in inside]
+    gaps = [str(token.gap) for token, _ in inside]
+    widths = [max(pen.width(a, TOKEN_SIZE), pen.width(b, GAP_SIZE)) for a, b in zip(texts, gaps, strict=True)]
+    axes.vlines(times, TICK_FOOT, 1, color=INK, linewidth=0.8)
+    places = spread(times, widths, begin, stop)
+    if places:
+        axes.plot([times, places], [[TICK_FOOT] * len(times), [LEADER_FOOT] * len(times)], color=FAINT, linewidth=0.7)
+        for text, gap, place in zip(texts, gaps, places, strict=True):
+            pen.put(axes, text, place, TOKEN_LANE, TOKEN_SIZE, INK)
+            pen.put(axes, gap, place, GAP_LANE, GAP_SIZE, GAP_INK)
+        _note(axes, TOKEN_LANE, "token")
+        _note(axes, GAP_LANE, "gap", GAP_INK)
+    axes.set_xlim(begin, stop)
     axes.tick_params(bottom=True, labelbottom=True)
+    axes.xaxis.set_major_formatter(lambda seconds, _: f"{seconds:g} s")
     axes.spines["bottom"].set_visible(True)
-    axes.spines["bottom"].set_color("#b0b4bb")
-    for text, height, colour in (("gap", GAP_LANES[0], GAP_INK), ("token", TOKEN_LANES[0], INK)):
-        axes.text(
-            *(-0.004, height, text),
-            **{"transform": axes.transAxes, "size": GAP_SIZE, "color": colour, "ha": "right", "va": "center"},
-        )
+    axes.spines["bottom"].set_color(FAINT)
 
 
 def _mark_times(speech: Speech) -> list[float]:

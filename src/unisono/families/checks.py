@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from unisono.audio import check_audio, read_audio
-from unisono.errors import AlignmentError, CheckpointError, InputError
-from unisono.interface import AlignedTokens, Audio
+from unisono.errors import AlignmentError, InputError
+from unisono.interface import Audio
 
 
 def check_text(text: str) -> str:
@@ -51,15 +51,6 @@ def check_fit(text: str, sound: Audio, frames_per_second: int) -> None:
         raise AlignmentError(
             f"the text has {words} words, the recording only {frames} frames of 1/{frames_per_second} s: "
             "is it the text of this recording?"
-        )
-
-
-def check_maker(tokens: AlignedTokens, family: str, model: str, what: str) -> None:
-    """Raise CheckpointError when these pieces of speech come from another model than the one that shall use them."""
-    if (tokens.family, tokens.model) != (family, model):
-        raise CheckpointError(
-            f"{what} come from model {tokens.model} ({tokens.family}) and cannot be used by {model} ({family}): "
-            "make them again with it, or name the model that made them"
         )
 
 

@@ -3,6 +3,17 @@
 from unisono.files.checkpoint import Checkpoint, load_module
 from unisono.files.locate import find_folder, read_json
 from unisono.files.outputs import STANDARD, all_or_none, check_folder, check_output, replacing
+from unisono.files.store import (
+    check_new_voice,
+    check_voice_name,
+    named_voices,
+    read_voice,
+    ready_voices,
+    remove_voice,
+    store_folder,
+    store_voice,
+    stored_voices,
+)
 from unisono.files.tensors import load_tensors, read_header, save_tensors
 from unisono.files.voices import load_tokens, load_voice, save_tokens, save_voice
 
@@ -11,16 +22,25 @@ __all__ = [
     "Checkpoint",
     "all_or_none",
     "check_folder",
+    "check_new_voice",
     "check_output",
+    "check_voice_name",
     "find_folder",
     "load_module",
     "load_tensors",
     "load_tokens",
     "load_voice",
+    "named_voices",
     "read_header",
     "read_json",
+    "read_voice",
+    "ready_voices",
+    "remove_voice",
     "replacing",
     "save_tensors",
     "save_tokens",
     "save_voice",
+    "store_folder",
+    "store_voice",
+    "stored_voices",
 ]

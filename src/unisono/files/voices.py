@@ -60,7 +60,7 @@ def _tensors(tokens: AlignedTokens) -> dict[str, torch.Tensor]:
 
 
 def _header(tokens: AlignedTokens) -> dict[str, str]:
-    fields = ("family", "model", "text", "sample_rate", "frames", "samples")
+    fields = ("family", "model", "text", "sample_rate", "frames", "samples", "maker")
     return {field: str(getattr(tokens, field)) for field in fields}
 
 
@@ -85,6 +85,7 @@ def _tokens(path: str | Path, tensors: Mapping[str, torch.Tensor], header: Mappi
         vectors=tensors["vectors"].float() if "vectors" in tensors else None,
         codes=tensors["codes"].long() if "codes" in tensors else None,
         extras={name: value for name, value in tensors.items() if name not in OWN},
+        maker=header.get("maker", ""),
     )
     if fault := _fault(tokens):
         raise CheckpointError(f"{path} is damaged: {fault}")

@@ -1,10 +1,11 @@
 """What people ask for: say, continue, align, encode, decode and voices, over any speech model."""
 
+from unisono.files import read_voice, ready_voices
 from unisono.speak.continuation import continue_
 from unisono.speak.edit import Edits, edit, read_edits
 from unisono.speak.long import HandedOn, say_to
 from unisono.speak.say import Spoken, align, decode, encode, say
-from unisono.speak.voices import find_voice, read_voice, ready_voices, unknown_voice
+from unisono.speak.voices import find_text, find_voice, unknown_voice
 
 __all__ = [
     "Edits",
@@ -15,6 +16,7 @@ __all__ = [
     "decode",
     "edit",
     "encode",
+    "find_text",
     "find_voice",
     "read_edits",
     "read_voice",

@@ -58,9 +58,12 @@ def align(model: SpeechModel, source: str | Path | Audio, text: str) -> Speech:
     return model.align(source, text=text)
 
 
-def encode(model: SpeechModel, source: str | Path | Audio, text: str) -> AlignedTokens:
-    """One piece of speech per token of the transcript. Raises like `align`."""
-    return model.encode(source, text=text)
+def encode(model: SpeechModel, source: str | Path | Audio, text: str, **options: Any) -> AlignedTokens:
+    """One piece of speech per token of the transcript; options are the model's (sample_latent, seed).
+
+    Raises like `align`.
+    """
+    return model.encode(source, text=text, **options)
 
 
 def timed(work: Callable[[], Speech]) -> Spoken:

@@ -1,40 +1,28 @@
-"""Voices over any speech model: a ready one by name, a voice file, or a recording with its text."""
+"""Voices over any speech model: by name, a voice file, or a recording with its text or a recogniser that hears it."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
+from unisono.align.transcribe import transcribe
+from unisono.audio import read_audio
 from unisono.errors import InputError
-from unisono.files import load_voice
-from unisono.interface import SpeechModel, Voice
-
-VOICE_SUFFIX = ".safetensors"
+from unisono.files import named_voices, read_voice
+from unisono.interface import Audio, SpeechModel, Voice
 
 
-def ready_voices(folder: Path) -> dict[str, Path]:
-    """Names and files of the voices that a model's folder holds."""
-    return {path.stem: path for path in sorted((folder / "voices").glob(f"*{VOICE_SUFFIX}"))}
-
-
-def read_voice(folder: Path, wanted: str) -> Voice | None:
-    """The voice that a ready voice's name or a voice file stands for; None for anything else.
-
-    Raises:
-        CheckpointError: a voice file that is missing or damaged.
-    """
-    ready = ready_voices(folder)
-    if wanted in ready or wanted.lower().endswith(VOICE_SUFFIX):
-        return load_voice(ready.get(wanted, wanted))
-    return None
-
-
-def find_voice(model: SpeechModel, folder: Path, wanted: str | None, text: str | None = None) -> Voice | None:
+def find_voice(
+    model: SpeechModel, folder: Path, wanted: str | None, text: str | None = None, asr: str | None = None, **making: Any
+) -> Voice | None:
     """A voice from what a user typed.
 
     Args:
         model: who shall speak. folder: where it was loaded from.
-        wanted: None for the model's own voice, a ready voice's name, a voice file, or a recording.
-        text: what the recording says.
+        wanted: None for the model's own voice, a name (of the model's voices or the user's), a voice file, or a
+            recording.
+        text: what the recording says. asr: who hears that instead, see `SpeechModel.voice`.
+        making: further options of `SpeechModel.voice` (sample_latent, seed).
 
     Raises:
         InputError: an unknown name, a recording without text, or text without a recording.
@@ -42,21 +30,47 @@ def find_voice(model: SpeechModel, folder: Path, wanted: str | None, text: str |
     """
     voice = None if wanted is None else read_voice(folder, wanted)
     if wanted is None or voice is not None:
-        if text is not None:
+        if text is not None or asr is not None:
             raise InputError("a voice text belongs to a recording: name one as the voice, or leave the text away")
         return voice
-    if not Path(wanted).suffix and not Path(wanted).exists():
+    if not Path(wanted).suffix and not _exists(wanted):
         raise unknown_voice(folder, wanted)
-    if text is None or not text.strip():
-        raise InputError(f"to speak like {wanted} its words are needed: give them as the voice text")
+    if asr is None and (text is None or not text.strip()):
+        raise InputError(
+            f"to speak like {wanted} its words are needed: give them as the voice text, or a speech recogniser as asr"
+        )
     if not model.can_clone:
         raise InputError(f"model {model.name} cannot learn a voice from a recording: use one of its ready voices")
-    voice = model.voice(wanted, text=text)
+    hearing = {} if text is not None else {"asr": asr}
+    voice = model.voice(wanted, text=text, **hearing, **making)
     voice.name = Path(wanted).stem
     return voice
 
 
+def find_text(
+    model: SpeechModel, recording: str | Path, text: str | None, asr: str | None
+) -> tuple[str | Path | Audio, str]:
+    """A recording, read if that had to be, and its words.
+
+    Raises:
+        InputError: neither text nor recogniser, or no words heard. AudioError, CheckpointError: unusable files.
+    """
+    if text is not None:
+        return recording, text
+    if asr is None:
+        raise InputError(f"the words of {recording} are needed: give them with --text, or a recogniser with --asr")
+    sound = read_audio(recording, require_sound=True)
+    return sound, transcribe(sound, asr, model.language)
+
+
 def unknown_voice(folder: Path, wanted: str) -> InputError:
     """The error that lists the names one could have meant."""
-    names = ", ".join(ready_voices(folder)) or "none"
+    names = ", ".join(named_voices(folder)) or "none"
     return InputError(f"there is no voice {wanted[:60]!r}; ready are: {names}; a voice file or a recording serves too")
+
+
+def _exists(name: str) -> bool:
+    try:
+        return Path(name).exists()
+    except (OSError, ValueError):  # too long, or with a NUL
+        return False

@@ -12,10 +12,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional
 
+from unisono.align.agreement import LEAST, agreement
 from unisono.align.search import search_tokens
 from unisono.errors import AlignmentError, CheckpointError, InputError
 from unisono.files import Checkpoint
@@ -57,6 +59,7 @@ class AlignerConfig:
         mel_ctc_config: keyword arguments of `MelCTC` beside the vocabulary.
         word_lead: seconds from the start of a word to the mark of its first token, for word times. Measured against
             forced alignment for the small model: median 0.05, half of the words between 0.03 and 0.07.
+        least_agreement: under which a transcript is doubted (`align.agreement`); 0 for an aligner without training.
     """
 
     base_model_name: str = "facebook/wav2vec2-large"
@@ -69,6 +72,7 @@ class AlignerConfig:
     wav2vec2_config: dict[str, Any] = field(default_factory=dict)
     mel_ctc_config: dict[str, Any] = field(default_factory=dict)
     word_lead: float = 0.05
+    least_agreement: float = LEAST
 
     def __post_init__(self) -> None:
         if self.frontend not in _FRONTENDS:
@@ -82,6 +86,18 @@ class AlignerOutput(NamedTuple):
 
     token_positions: torch.Tensor
     token_masks: torch.Tensor
+
+
+class Found(NamedTuple):
+    """Marks of one item: `marks` int64 [T], 1-based; what they were found in: `logits` float32 [L, C], `place` [T]."""
+
+    marks: torch.Tensor
+    logits: np.ndarray
+    place: np.ndarray
+
+    def agreement(self) -> float:
+        """How well text and sound agree (`align.agreement`)."""
+        return agreement(self.logits, self.place)
 
 
 class Aligner(Checkpoint, nn.Module):
@@ -143,7 +159,7 @@ class Aligner(Checkpoint, nn.Module):
         found = []
         for index, (wave, ids) in enumerate(zip(audio, rows, strict=True)):
             kept = self._cut(wave, float(lengths[index]), int(budgets[index]), sample_rate, batch=len(audio))
-            found.append(self._align_one(kept, ids, int(budgets[index]), sample_rate, window))
+            found.append(self.find(kept, ids, int(budgets[index]), sample_rate, window).marks)
         positions = nn.utils.rnn.pad_sequence(found, batch_first=True)  # [B, T]
         masks = torch.zeros(len(found), int(budgets.max()), dtype=torch.int64)  # [B, F]
         for mask, marks in zip(masks, found, strict=True):
@@ -200,15 +216,20 @@ class Aligner(Checkpoint, nn.Module):
         whole = int(frame_budget(torch.tensor([float(wave.shape[-1])]), sample_rate)[0])
         return wave if batch == 1 and whole == budget else wave[: math.ceil(length)]
 
-    def _align_one(
+    @torch.no_grad()
+    def find(
         self,
         wave: torch.Tensor,
         ids: torch.Tensor,
         budget: int,
         sample_rate: int,
-        window: tuple[float, float | None] | None,
-    ) -> torch.Tensor:
-        """1-based positions int64 [T] of tokens [T] in a wave [N]."""
+        window: tuple[float, float | None] | None = None,
+    ) -> Found:
+        """Marks of tokens [T] in one wave [N] of `budget` frames, and what tells how well they fit.
+
+        Raises:
+            AlignmentError: no token, more tokens than frames, or ids beyond the vocabulary.
+        """
         if len(ids) == 0:
             raise AlignmentError("there is no token to align: give a text with at least one token")
         if int(ids.min()) < 0 or int(ids.max()) >= self.config.vocab_size:
@@ -216,23 +237,27 @@ class Aligner(Checkpoint, nn.Module):
                 f"token id {int(ids.max())} is outside the aligner's vocabulary of {self.config.vocab_size}: "
                 "text and aligner belong to different tokenizers"
             )
-        # Distinct ids only, so that a token that comes twice has bit-equal scores and the tie rules hold.
-        columns, place = torch.unique(ids, return_inverse=True)
-        scores = self._scores(wave, columns, sample_rate, window)
-        return torch.from_numpy(search_tokens(scores[:budget].numpy(), place.numpy())) + 1
+        # Distinct ids only, so that a token that comes twice has bit-equal scores and the tie rules hold; the blank,
+        # id 0, is what the agreement is relative to.
+        columns = torch.unique(torch.cat([ids, ids.new_zeros(1)]))  # [C], sorted
+        place = torch.searchsorted(columns, ids).numpy()
+        logits, scores = (rows[:budget].numpy() for rows in self._evidence(wave, columns, sample_rate, window))
+        return Found(torch.from_numpy(search_tokens(scores, place)) + 1, logits, place)
 
-    def _scores(
+    def _evidence(
         self, audio: torch.Tensor, columns: torch.Tensor, sample_rate: int, window: tuple[float, float | None] | None
-    ) -> torch.Tensor:
-        """What the search adds up, float32 [L, C] on the CPU, for the ids in `columns` [C]."""
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Logits, and what the search adds up, each float32 [L, C] on the CPU, for the ids in `columns` [C]."""
         relative = self.config.score == "log_softmax"
-        found = []
+        logits, scores = [], []
         for rows in self._rows(self._resampled(audio, sample_rate), None if relative else columns, window):
             rows = rows.float()
+            own = rows[:, columns.to(rows.device)] if relative else rows
+            logits.append(own.cpu())
             if relative:
-                rows = functional.log_softmax(rows, -1)[:, columns.to(rows.device)]
-            found.append(rows.cpu())
-        return found[0] if len(found) == 1 else torch.cat(found)
+                scores.append((own - rows.logsumexp(-1, keepdim=True)).cpu())
+        found = torch.cat(logits)
+        return found, torch.cat(scores) if relative else found
 
     def _run(self, wave: torch.Tensor, columns: torch.Tensor | None) -> torch.Tensor:
         """Wave [N] at the network's own rate -> logits [L, V] or [L, C]."""

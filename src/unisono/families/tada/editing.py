@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import torch
 
 from unisono.errors import GenerationError
-from unisono.families.checks import check_maker, check_text
+from unisono.families.checks import check_text
 from unisono.families.edits import Edit, apply_edits, find_edits
 from unisono.families.joining import speech_of
 from unisono.families.spelling import Spelled
@@ -88,7 +88,7 @@ def edit_recording(
         if edit.new:
             tts.spell(edit.new)  # what cannot be read is refused before the recording is
     if encoded:
-        check_maker(recording, tts.family, tts.name, "these tokens")
+        tts.recordings.maker.check(recording, "these tokens")
         check_pieces(tts.model, recording, "these tokens")
     tokens = recording if encoded else tts.encode(recording, text=text)
     edited = edit_tokens(tts.model, tts.card, tokens, edits, tts.spell, options, seed=seed, progress=progress)

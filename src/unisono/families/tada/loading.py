@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 
 from unisono.errors import CheckpointError
+from unisono.families.languages import check_language
 from unisono.families.tada.card import read_card
 from unisono.families.tada.decoder import Decoder
 from unisono.families.tada.model import TadaForCausalLM
@@ -34,6 +36,7 @@ def load(
     tokenizer: str | Path | None = None,
     codec: str | Path | None = None,
     quantize: str | None = None,
+    language: str | None = None,
 ) -> TadaSpeech:
     """Load a model folder: language model, decoder and tokenizer now, all else when it is first needed.
 
@@ -42,11 +45,14 @@ def load(
         tokenizer: folder, `tokenizer.json` or hub name of a tokenizer in place of the model's own.
         codec: folder or hub name of a codec in place of the model's own, see `find_codec`.
         quantize: "int8" (CPU, float32) or "none"; None = what the model's card says, where it can be done.
+        language: of texts and recordings, which picks the aligner: en ar zh de es fr it ja pl pt; None = the card's.
 
     Raises:
         CheckpointError: anything that does not fit. InputError: a packing that cannot be done.
     """
     card = read_card(folder)
+    if language is not None:
+        card = replace(card, language=check_language(language))
     codec = find_codec(folder, codec)
     words = find_tokenizer(folder, tokenizer)
     decoder_folder = find_folder(codec, "decoder")  # that it is missing shall be said before gigabytes are read

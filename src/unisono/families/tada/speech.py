@@ -5,7 +5,6 @@ Axes: N samples, L frames of 1/50 s, T tokens, A vector width.
 
 from __future__ import annotations
 
-import datetime
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from itertools import accumulate
@@ -14,28 +13,28 @@ from typing import Any
 
 import torch
 
-from unisono.audio import resample_sinc
+from unisono.align.transcribe import Recogniser
 from unisono.errors import InputError
-from unisono.families.checks import check_fit, check_maker, check_seed, check_sound, check_text
+from unisono.families.checks import check_seed, check_sound, check_text
 from unisono.families.controls import documented
 from unisono.families.joining import FRAMES_PER_SECOND, cut, join, shift, soften, speech_of
-from unisono.families.spelling import Spelled, spell, spell_sentences
-from unisono.families.tada.aligner import Aligner, AlignerOutput
+from unisono.families.spelling import Spelled, spell_sentences
+from unisono.families.tada.aligner import Aligner
 from unisono.families.tada.card import Card, make_options
 from unisono.families.tada.continuing import continue_speech, speakable, with_recording
 from unisono.families.tada.encoder import Encoder
 from unisono.families.tada.likeness import Likeness, likeness_to
 from unisono.families.tada.model import TadaForCausalLM
 from unisono.families.tada.options import InferenceOptions, SpeakOptions
+from unisono.families.tada.recordings import Recordings
 from unisono.families.tada.sentence import Speaker, speak_sentence
 from unisono.families.tada.state import Stepped
 from unisono.families.tada.voice_prompt import VoicePrompt, check_pieces, pieces_prompt, voice_prompt
-from unisono.families.tada.windows import Grid, decode_grid, encode_marks, fit
-from unisono.files import load_voice
+from unisono.families.tada.windows import Grid, decode_grid, fit
+from unisono.files import load_voice, read_voice
 from unisono.interface import AlignedTokens, Audio, Span, Speech, Tokenizer, Voice
 from unisono.lm.draws import GeneratorDraws
 
-WINDOW_SECONDS, WINDOW_STRIDE = 30.0, 25.0  # of the aligner, for recordings longer than twice that
 MOST_INVENTED = 2000  # tokens of one continuation
 Progress = Callable[[int, int], None]
 Replacements = Mapping[str, str] | Sequence[tuple[str, str]]
@@ -52,8 +51,9 @@ class TadaSpeech:
     word_times = True
 
     def __init__(self, model: TadaForCausalLM, card: Card, folder: Path, codec: Path) -> None:
-        self.model, self.card, self.folder, self._codec = model, card, folder, codec
-        self.name, self.sample_rate = card.name, card.sample_rate
+        self.model, self.card, self.folder = model, card, folder
+        self.recordings = Recordings(codec, card, model.tokenizer, str(model.device))
+        self.name, self.language, self.sample_rate = card.name, card.language, card.sample_rate
         self.hop = card.sample_rate // FRAMES_PER_SECOND
 
     @property
@@ -61,15 +61,15 @@ class TadaSpeech:
         """Text <-> ids."""
         return self.model.tokenizer
 
-    @cached_property
+    @property
     def encoder(self) -> Encoder:
         """The codec's encoder. Raises CheckpointError when it cannot be loaded."""
-        return Encoder.from_pretrained(self._codec, subfolder="encoder", device=str(self.model.device))
+        return self.recordings.encoder
 
-    @cached_property
+    @property
     def aligner(self) -> Aligner:
         """The aligner. Raises CheckpointError when it cannot be loaded."""
-        return Aligner.from_pretrained(self._codec, subfolder="aligner", device=str(self.model.device))
+        return self.recordings.aligner
 
     @cached_property
     def default_voice(self) -> Voice | None:
@@ -148,7 +148,7 @@ class TadaSpeech:
         )
         voice = voice or self.default_voice
         if voice is not None:
-            check_maker(voice.tokens, self.family, self.name, f"voice {voice.name}")
+            self.recordings.maker.check(voice.tokens, f"voice {voice.name}")
         prompt = voice_prompt(self.model, voice, card.speaker_prompt)
         watch = _Counter(progress, self._steps(spelled, options))
         speaker = Speaker(self.model, card, prompt, options, draws, self._likeness(prompt, options), watch)
@@ -215,44 +215,45 @@ class TadaSpeech:
 
     # Recordings
 
-    def voice(self, audio: str | Path | Audio, *, text: str) -> Voice:
+    def voice(
+        self,
+        audio: str | Path | Audio,
+        *,
+        text: str | None = None,
+        asr: str | Recogniser | None = None,
+        sample_latent: bool = False,
+        seed: int = 0,
+    ) -> Voice:
         """Everything needed to speak like a recording (9 to 15 seconds of clean, neutral speech serve best).
 
+        The silence around it is cut. The same recording gives the same voice, unless `sample_latent` is given. A
+        recording that is too short or clipped, or whose text does not fit it, gets a `VoiceWarning`.
+
         Args:
-            audio: file name, "-" for standard input, or samples. text: what is said in it.
+            audio: file name, "-" for standard input, or samples; without `text` and `asr`, the name of a voice (one
+                that comes with the model, or that `unisono voice add` stored) or a voice file.
+            text: what is said in it. asr: what hears that instead (`unisono.align.transcribe`): "pocketsphinx",
+                a folder or hub name of a speech recogniser, or a function Audio -> str.
+            sample_latent: draw the latent noise that the model was trained with, from `seed`.
 
         Raises:
-            AudioError, InputError: unusable sound or text. AlignmentError: more tokens than frames.
+            AudioError, InputError: unusable sound or text, or neither text nor recogniser.
+            AlignmentError: more tokens than frames. CheckpointError: a recogniser or voice file that is unusable.
         """
-        name = Path(audio).stem if isinstance(audio, str | Path) else "voice"
-        tokens = self.encode(audio, text=text)
-        return Voice(name, tokens, language=self.card.language, created=datetime.date.today().isoformat())
+        by_name = text is None and asr is None and isinstance(audio, str | Path)
+        if by_name and (voice := read_voice(self.folder, str(audio))) is not None:
+            return voice
+        return self.recordings.voice(audio, text, asr, check_seed(seed) if sample_latent else None)
 
     def align(self, audio: str | Path | Audio, *, text: str) -> Speech:
         """Word and token times of a recording; the sound comes back at its own rate. Raises like `voice`."""
-        sound, spelled = self._given(audio, text)
-        positions, _ = self._align(sound, spelled)
-        return speech_of(spelled, positions[0].tolist(), sound, self.card.word_lead)
+        return self.recordings.align(audio, text)
 
-    @torch.inference_mode()
-    def encode(self, audio: str | Path | Audio, *, text: str) -> AlignedTokens:
-        """One vector per token of the transcript, without latent noise. Raises like `voice`."""
-        sound, spelled = self._given(audio, text)
-        samples = round(len(sound.samples) * self.sample_rate / sound.sample_rate)
-        positions, masks = self._align(sound, spelled)
-        wave = resample_sinc(torch.from_numpy(sound.samples), sound.sample_rate, self.sample_rate)
-        vectors = encode_marks(self.encoder, wave.to(self.model.device), positions[0])
-        return AlignedTokens(
-            text_ids=torch.tensor(spelled.ids),
-            positions=positions[0].cpu(),
-            frames=masks.shape[1],
-            samples=samples,
-            sample_rate=self.sample_rate,
-            text=text,
-            family=self.family,
-            model=self.name,
-            vectors=vectors.cpu(),
-        )
+    def encode(
+        self, audio: str | Path | Audio, *, text: str, sample_latent: bool = False, seed: int = 0
+    ) -> AlignedTokens:
+        """One vector per token of the transcript. Latent noise and errors are as in `voice`."""
+        return self.recordings.encode(audio, text, check_seed(seed) if sample_latent else None)
 
     @torch.inference_mode()
     def decode(self, tokens: AlignedTokens) -> Speech:
@@ -261,7 +262,7 @@ class TadaSpeech:
         Raises:
             CheckpointError: tokens of another model, or vectors and ids that do not fit this one.
         """
-        check_maker(tokens, self.family, self.name, "these tokens")
+        self.recordings.maker.check(tokens, "these tokens")
         check_pieces(self.model, tokens, "these tokens")
         positions = tokens.positions.tolist()
         wave = decode_grid(
@@ -329,27 +330,9 @@ class TadaSpeech:
         text = "".join(texts)
         return Spelled(text, text, ids, texts, [Span(e - len(t), e) for e, t in zip(ends, texts, strict=True)])
 
-    def _given(self, audio: str | Path | Audio, text: str) -> tuple[Audio, Spelled]:
-        """A recording and its transcript, each looked at before the other is worked on."""
-        text, sound = check_text(text), check_sound(audio)
-        check_fit(text, sound, FRAMES_PER_SECOND)
-        return sound, self.spell(text)
-
     def spell(self, text: str) -> Spelled:
         """Text as this model reads it. Raises InputError when it can read nothing of it."""
-        card = self.card
-        return spell(text, self.tokenizer, style=card.style, language=card.language, leading_space=card.leading_space)
-
-    def _align(self, sound: Audio, spelled: Spelled) -> AlignerOutput:
-        """Marks of the tokens in a recording: positions int64 [1, T] and masks int64 [1, L]."""
-        long = len(sound.samples) > 2 * WINDOW_SECONDS * sound.sample_rate
-        return self.aligner(
-            torch.from_numpy(sound.samples)[None].to(self.model.device),
-            text_tokens=torch.tensor([spelled.ids]),
-            sample_rate=sound.sample_rate,
-            inference_window_size=WINDOW_SECONDS if long else None,
-            inference_window_stride=WINDOW_STRIDE if long else None,
-        )
+        return self.recordings.spell(text)
 
 
 class _Counter:
