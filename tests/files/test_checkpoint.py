@@ -11,7 +11,7 @@ from torch import nn
 
 from unisono.errors import CheckpointError
 from unisono.files import Checkpoint
-from unisono.files.checkpoint import as_dtype, matches, without_init
+from unisono.files.checkpoint import as_dtype, matches, without_init, without_weights
 
 
 @dataclass
@@ -272,3 +272,21 @@ def test_building_without_drawing_weights_is_undone():
         nn.Linear(4, 4)
     assert nn.init.normal_ is before
     assert nn.Linear(4, 4).weight.abs().sum() > 0
+
+
+def test_modules_built_without_weights_take_no_memory_and_others_do():
+    from threading import Thread
+
+    from torch.nn.utils.parametrizations import weight_norm
+
+    elsewhere = []
+    with without_weights():
+        module = nn.Sequential(nn.Linear(4, 4), weight_norm(nn.Conv1d(4, 6, 3)), Tiny(TinyConfig()))
+        thread = Thread(target=lambda: elsewhere.append(nn.Linear(4, 4)))
+        thread.start()
+        thread.join()
+    assert all(parameter.is_meta for parameter in module.parameters())
+    assert torch.equal(module[2].table, torch.arange(3.0)) and module[2].head.weight is module[2].embed.weight
+    assert module[1].parametrizations.weight.original0.shape == (6, 1, 1)
+    assert not any(parameter.is_meta for parameter in (*elsewhere[0].parameters(), *nn.Linear(4, 4).parameters()))
+    assert weight_norm(nn.Conv1d(4, 6, 3)).parametrizations.weight.original0.shape == (6, 1, 1)

@@ -125,6 +125,7 @@ lm, codec = model.model, model.model.decoder
 weights = sum(t.nbytes for part in (lm, codec) for t in (*part.parameters(), *part.buffers()))
 print(json.dumps({
     "before": before, "loaded": loaded - before, "spoken": resident("VmHWM") - before, "weights": weights,
+    "algebra": "sympy" in sys.modules,  # what torch's meta device would import, eighty megabytes
     "samples": len(speech.audio), "finite": bool(numpy.isfinite(speech.audio).all()), "tokens": len(speech.tokens),
 }))
 """

@@ -7,7 +7,7 @@ import shutil
 import numpy as np
 import pytest
 import torch
-from full_shape import manifest
+from full_shape import build_full, manifest
 from published_models import LANGUAGE_MODEL, build_published, write_shards
 from safetensors.torch import load_file, save_file
 
@@ -65,6 +65,25 @@ def test_speak_save_reload_speak(tmp_path, changes):
     again.model.save_pretrained(tmp_path / "narrow", dtype=torch.bfloat16)  # nothing was lost by widening
     for name, value in load_file(tmp_path / "narrow" / "model.safetensors").items():
         assert torch.equal(value, stored(folder, name)), name
+
+
+@pytest.mark.slow
+def test_published_widths_speak_save_reload_speak(tmp_path):
+    """One layer of each stack at the published widths, in bfloat16: a gigabyte, twice."""
+    folder = build_full(tmp_path / "p", layers=1, shards=3)
+    try:
+        model = hub.load(folder, device="cpu", dtype="bfloat16")
+        first = model.say("Hello there.", seed=11, steps=2)
+        saved = tmp_path / "saved"
+        model.model.save_pretrained(saved)
+        for name in ("tokenizer.json", "unisono.json"):
+            shutil.copy(folder / name, saved)
+        for name, value in load_file(saved / "model.safetensors").items():
+            assert torch.equal(value, stored(folder, name)), name
+        again = hub.load(saved, device="cpu", dtype="bfloat16", codec=tmp_path / "p" / "tada-codec")
+        assert again.say("Hello there.", seed=11, steps=2).audio.tobytes() == first.audio.tobytes()
+    finally:
+        shutil.rmtree(tmp_path)
 
 
 def stored(folder, name):
