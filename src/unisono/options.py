@@ -57,4 +57,4 @@ def given(**options: Any) -> dict[str, Any]:
 
 def latent(sample: bool, seed: int) -> dict[str, Any]:
     """Options for the noise of a voice or tokens, where it was asked for."""
-    return {"samplelatent": True, "seed": seed} if sample else {}
+    return {"sample_latent": True, "seed": seed} if sample else {}
