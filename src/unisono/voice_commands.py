@@ -43,7 +43,8 @@ def voice_add(
 ) -> None:
     """Learn a voice from a recording (9 to 15 s of clean speech serve best) and keep it under a name.
 
-    Make voices only of people who allow it; --consent records what they said.
+    Silence before the first and after the last sound is cut to 0.1 s and 0.3 s, for a model copies it; longer
+    recordings than 30 s go through windows. Make voices only of people who allow it; --consent records what they said.
     """
     from unisono import files, hub, speak
 

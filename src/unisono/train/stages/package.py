@@ -14,10 +14,12 @@ from typing import Any
 import torch
 
 from unisono.errors import TrainingError
+from unisono.families.makers import Maker, maker_of
 from unisono.files import Checkpoint, save_tensors, save_voice
 from unisono.files.checkpoint import config_values, tensors_to_save
 from unisono.files.tensors import load_tensors
 from unisono.interface import AlignedTokens, Voice
+from unisono.text import load_tokenizer
 from unisono.train.corpus import Clip
 from unisono.train.marks import Marks
 from unisono.train.stages.base import Context, Stage, options_of, spoken_text
@@ -80,8 +82,16 @@ def package(context: Context, stage: Stage) -> None:
     card = {"family": context.family.name, "name": options.name, "sample_rate": 24000} | options.card
     (partial / "unisono.json").write_text(json.dumps(card, indent=2) + "\n")
     (partial / "voices").mkdir()
+    encoder = context.family.parts["encoder"]
+    maker = maker_of(
+        context.family.name,
+        options.name,
+        partial / "encoder",
+        load_tokenizer(context.tokenizer_folder),
+        (*encoder.ignored_keys, *encoder.optional_keys),
+    )
     for choice in options.voices:
-        voice = make_voice(context, options_of(VoiceChoice, choice, "a voice of the package"), options.name)
+        voice = make_voice(context, options_of(VoiceChoice, choice, "a voice of the package"), maker)
         save_voice(partial / "voices" / f"{voice.name}.safetensors", voice)
     shutil.rmtree(target, ignore_errors=True)
     partial.rename(target)
@@ -95,8 +105,8 @@ def write_part(module: Checkpoint, folder: Path, dtype: torch.dtype) -> None:
     (folder / "config.json").write_text(json.dumps(config_values(module.config), indent=2, sort_keys=True) + "\n")
 
 
-def make_voice(context: Context, choice: VoiceChoice, model: str) -> Voice:
-    """A voice from a clip's marks and vectors.
+def make_voice(context: Context, choice: VoiceChoice, maker: Maker) -> Voice:
+    """A voice from a clip's marks and vectors, marked with who made it.
 
     Raises:
         TrainingError: no aligned clip of that speaker and name.
@@ -111,9 +121,10 @@ def make_voice(context: Context, choice: VoiceChoice, model: str) -> Voice:
         samples=clip.samples,
         sample_rate=24000,
         text=spoken_text(clip.text).strip(),
-        family=context.family.name,
-        model=model,
+        family=maker.family,
+        model=maker.model,
         vectors=vectors[marks.span(clip)].float(),
+        maker=maker.mark(),
     )
     return Voice(choice.name, tokens, clip.language, choice.speaker, choice.consent)
 
