@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import combinations
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from unisono.align import search as module
 from unisono.align.search import search, search_tokens
 from unisono.errors import AlignmentError
 
@@ -105,3 +107,13 @@ def test_refuses(scores: np.ndarray, word: str) -> None:
 def test_refuses_foreign_tokens(ids: list[int]) -> None:
     with pytest.raises(AlignmentError, match="vocabulary of 9"):
         search_tokens(np.zeros((5, 9)), ids)
+
+
+@given(st.integers(1, 60), st.integers(1, 60), st.integers(0, 2**31))
+def test_block_by_block_equals_in_one_pass(rows: int, tokens: int, seed: int) -> None:
+    """Long searches keep the back-pointers of one block of tokens at a time; ties included, nothing changes."""
+    tokens = min(tokens, rows)
+    scores = np.random.default_rng(seed).integers(-2, 3, (rows, tokens)).astype(np.float32)
+    whole = search(scores)
+    with patch.object(module, "MOST_BYTES", 0), patch.object(module.math, "isqrt", lambda number: 2):
+        assert search(scores).tolist() == whole.tolist()

@@ -1,12 +1,14 @@
 """What families share: texts to tokens that know their place, sentences to one speech, one speech in pieces."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from unisono.errors import CheckpointError, InputError
 from unisono.families import FAMILIES, get_family, guess_family
-from unisono.families.joining import cut, join, shift, speech_of
-from unisono.families.spelling import spell
+from unisono.families.joining import cut, join, shift, soften, speech_of
+from unisono.families.spelling import spell, spell_sentences
 from unisono.interface import Audio, Family
 from unisono.text import CharacterTokenizer
 
@@ -81,3 +83,30 @@ def test_families_by_name():
     with pytest.raises(CheckpointError, match="unknown"):
         get_family("nobody")
     assert guess_family({"acoustic_dim": 512}) == "tada" and guess_family({"hidden_size": 8}) is None
+
+
+@pytest.mark.parametrize("loud", [0.3, 1.0])
+def test_joined_parts_make_no_click(loud):
+    """No sample step at or near a seam is over the 99.9th percentile of the steps inside of its own part."""
+    at = np.arange(24000) / 24000
+    rng = np.random.default_rng(0)
+    parts = []
+    for frequency in (110, 180, 90):  # ends anywhere in its cycle, as loud as in the middle
+        sound = loud * np.sin(2 * np.pi * frequency * at + rng.uniform(0, 6)) + 0.002 * rng.normal(size=len(at))
+        parts.append(replace(speech("Hello."), audio=sound.astype(np.float32)))
+    soft = [soften(part, start=i > 0, end=i + 1 < len(parts)) for i, part in enumerate(parts)]
+    whole = join("Hello. Hello. Hello.", soft).audio
+    steps = np.abs(np.diff(whole))
+    limits = [np.percentile(np.abs(np.diff(part.audio)), 99.9) for part in parts]
+    for index, seam in enumerate((24000, 48000)):
+        assert steps[seam - 240 : seam - 1].max() <= limits[index]
+        assert steps[seam - 1] <= min(limits) and steps[seam : seam + 240].max() <= limits[index + 1]
+    assert whole[0] == parts[0].audio[0] and whole[-1] == parts[-1].audio[-1]  # the outer ends stay
+
+
+def test_a_sentence_without_end_is_spoken_in_pieces():
+    text = "Word, " * 200 + "end."
+    pieces = spell_sentences(text, TOKENIZER, style="plain", language="en", leading_space=True)
+    assert len(pieces) > 4 and all(len(piece.source) <= 300 for piece in pieces)
+    assert "".join("".join(piece.source.split()) for piece in pieces) == "".join(text.split())
+    assert all(piece.source.endswith(",") for piece in pieces[:-1])

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 
 from unisono.codec.vocoder import fixed_noise
-from unisono.families.tada.heads import HOP, LEAD, SILENT, Phases, Piece, render
+from unisono.families.tada.heads import HOP, LEAD, SILENT, Phases, Piece, SourceFilterHead, render
 from unisono.families.tada.windows import WINDOW, Grid, HiddenOf, decode_stretch, hidden_frames
 
 if TYPE_CHECKING:
@@ -148,8 +148,9 @@ def _decode_zone(
     head, margin = decoder.wav_decoder, decoder.wav_decoder.margin
     left, right = _kept_before(stretches, zone.start), _kept_before(stretches, zone.stop)
     begin, end = max(2 * zone.start - LEAD, 0), 2 * zone.stop - LEAD
-    phases = Phases(begin, known.at(begin - 2 * left)) if begin else SILENT
-    meet = Phases(end, known.at(end - 2 * right)) if zone.stop < length else None
+    sings = isinstance(head, SourceFilterHead)  # a convolution stack has no phase
+    phases = Phases(begin, known.at(begin - 2 * left)) if begin and sings else SILENT
+    meet = Phases(end, known.at(end - 2 * right)) if zone.stop < length and sings else None
     parts = []
     for start in range(zone.start, zone.stop, WINDOW):
         stop = min(start + WINDOW, zone.stop)
