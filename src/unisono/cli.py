@@ -82,10 +82,11 @@ def say(
     spoken_text = console.given_text(text, SENTENCE)
     tts, folder = _load(model, device, dtype, quantize)
     chosen = speak.find_voice(tts, folder, voice, voice_text)
-    with console.progress_bar("token") as progress:
-        spoken = speak.say(tts, spoken_text, voice=chosen, seed=seed, progress=progress, **controls)
-    speech = spoken.speech
-    console.write_outputs((output, speech.save), (words, speech.save_words), (plot, speech.plot))
+    with console.progress_bar("token") as progress, console.writing(output, words, plot) as (sink, finish):
+        spoken = speak.say_to(
+            tts, spoken_text, sink, keep=plot is not None, voice=chosen, seed=seed, progress=progress, **controls
+        )
+        finish(spoken.speech)
     console.report_spoken(spoken, output, console.report_stream(output, words))
 
 
@@ -187,6 +188,56 @@ def decode(
     spoken = speak.decode(tts, pieces)
     console.write_outputs((output, spoken.speech.save))
     console.report_spoken(spoken, output, console.report_stream(output))
+
+
+@app.command()
+def edit(
+    recording: Recording,
+    text: Transcript,
+    replace: Annotated[
+        list[str] | None, typer.Option(metavar="OLD=NEW", help='Other words in their place; "word#2" is the second.')
+    ] = None,
+    delete: Annotated[list[str] | None, typer.Option(metavar="WORDS", help="Words to leave out.")] = None,
+    insert_after: Annotated[
+        list[str] | None, typer.Option(metavar="WORDS=NEW", help="Words to add behind others.")
+    ] = None,
+    output: Annotated[
+        str, typer.Option("-o", "--output", help='Sound file (.wav .flac .ogg .opus .mp3); "-" is WAV on stdout.')
+    ] = "out.wav",
+    words: Annotated[str | None, typer.Option(help="Word times (.json .srt .vtt .TextGrid .csv).")] = None,
+    tokens: Annotated[str | None, typer.Option(help="Token file of the result (.safetensors).")] = None,
+    plot: PlotOption = None,
+    seed: Annotated[int, typer.Option(help="Same seed, same bytes on a CPU.")] = 0,
+    steps: Annotated[int | None, typer.Option(help="Solver steps a token, 1 to 1000.")] = None,
+    guidance: Annotated[float | None, typer.Option(help="Strength of guidance, 0 to 10; 1 is none.")] = None,
+    temperature: Annotated[float | None, typer.Option(help="Scale of the noise sound starts from, 0 to 2.")] = None,
+    model: ModelOption = None,
+    device: DeviceOption = None,
+    dtype: DtypeOption = None,
+    quantize: QuantizeOption = None,
+) -> None:
+    """Replace, delete or add words of a recording, in its own voice. Each option may be given several times."""
+    from unisono import align, files, speak
+
+    console.check_outputs(
+        (output, console.check_sound_path),
+        (words, align.check_words_path),
+        (plot, console.check_picture_path),
+        (tokens, console.check_tensor_path),
+    )
+    edits = speak.read_edits(text, replace, delete, insert_after)
+    tts, _ = _load(model, device, dtype, quantize)
+    options = _given(steps=steps, guidance=guidance, temperature=temperature)
+    with console.progress_bar("token") as progress:
+        spoken, pieces = speak.edit(tts, recording, text, edits, seed=seed, progress=progress, **options)
+    speech = spoken.speech
+    console.write_outputs(
+        (output, speech.save),
+        (words, speech.save_words),
+        (plot, speech.plot),
+        (tokens, lambda path: files.save_tokens(path, pieces)),
+    )
+    console.report_spoken(spoken, output, console.report_stream(output, words))
 
 
 @app.command()

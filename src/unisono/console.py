@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import sys
+import tempfile
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -18,7 +20,7 @@ from unisono.families.controls import CONTROLS, Control, sentence
 from unisono.files.outputs import STANDARD, all_or_none, check_output
 
 if TYPE_CHECKING:
-    from unisono.interface import Speech, Voice, Word
+    from unisono.interface import Audio, Speech, Voice, Word
     from unisono.speak import Spoken
 
 FAILED = 2  # exit code of everything a user can cause
@@ -153,6 +155,39 @@ def write_outputs(*wanted: tuple[str | None, Callable[[str], None]]) -> None:
     for path, write in wanted:
         if path == STANDARD:
             write(STANDARD)
+
+
+@contextmanager
+def writing(
+    sound: str, words: str | None, plot: str | None
+) -> Iterator[tuple[Callable[[Audio], None], Callable[[Speech], None]]]:
+    """A function that writes pieces of sound as they come, and one that writes what follows from the whole speech.
+
+    All outputs come into being together at the end, or not at all; sound for standard output waits in a file till then.
+    """
+    from unisono.audio import SoundWriter
+    from unisono.errors import AudioError
+
+    names = [name for name in (sound, words, plot) if name not in (None, STANDARD)]
+    with tempfile.TemporaryDirectory(prefix="unisono-") as folder, all_or_none(names, AudioError) as temporary:
+        places = dict(zip(names, map(str, temporary), strict=True))
+        held = places.get(sound, os.path.join(folder, "sound.wav"))
+
+        def finish(speech: Speech) -> None:
+            writer.close()
+            if words is not None and words != STANDARD:
+                speech.save_words(places[words])
+            if plot is not None:
+                speech.plot(places[plot])
+            if words == STANDARD:
+                speech.save_words(STANDARD)
+            if sound == STANDARD:
+                with open(held, "rb") as file:
+                    shutil.copyfileobj(file, sys.stdout.buffer)
+                sys.stdout.buffer.flush()
+
+        with SoundWriter(held) as writer:
+            yield writer.write, finish
 
 
 def check_sound_path(path: str) -> None:

@@ -73,3 +73,60 @@ def test_respelled_parts_are_left_alone_by_the_normaliser(style):
 
 def test_without_respellings_writing_out_is_normalising():
     assert write_out(read_script("At 5."), [], style="plain", language="en")[0] == normalize("At 5.")
+
+
+def names(text):
+    """The letters and sounds of a text in the built-in tokenizer."""
+    tokenizer = load_tokenizer()
+    return " ".join(tokenizer.vocabulary[index] for index in spell(text, tokenizer, **OPTIONS).ids)
+
+
+@pytest.mark.parametrize(
+    ("text", "sounds"),
+    [
+        ("[say:naɪki|Nike]", "n/N i/AY k/K e/IY"),
+        ("[say:/ˈnaɪki/|Nike]", "n/N i/AY k/K e/IY"),
+        ("[say:NY-kee|Nike]", "n/N i/AY k/K e/IY"),
+        ("[say:doctor|Dr.] Who", "d/D o/AA c/K t/T o/_ r/ER   w/_ h/HH o/UW"),
+        ("[say:nu jɔɹk|New York]", "n/N e/_ w/UW   y/Y o/AO r/R k/K"),
+        ("[say:toʊkioʊ|東京]", "t/T o/OW h/_ k/K e/IY e/_ o/OW h/_"),
+        ("[say:kæfeɪ|Café]", "c/K a/AE f/F e/EY"),
+        ("[say:sea|C] [say:5|V]", "s/S e/_ a/IY   f/F i/AY v/V e/_"),
+        ("[say:knight|Knight]", "k/_ n/N i/AY g/_ h/_ t/T"),
+    ],
+)
+def test_the_letter_sound_tokenizer_is_given_the_sounds(text, sounds):
+    assert names(text) == "  " + sounds
+
+
+def test_shown_letters_keep_their_places_and_others_share_one():
+    source = "It's [say:naɪki|Nike]'s [say:ɛn waɪ|NY]."
+    spelled = spell(source, load_tokenizer(), **OPTIONS)
+    places = [source[span.start : span.end] for span in spelled.spans]
+    assert places == ["", *"It's Nike's ", *["NY"] * (len(places) - 14), "."]
+    assert "".join(spelled.texts).startswith(" It's Nike's ")
+
+
+def test_other_tokenizers_get_english_letters():
+    def spoken(text, style="plain"):
+        return spell(text, CharacterTokenizer(), style=style, language="en", leading_space=False).spoken
+
+    assert spoken("I like [say:naɪki|Nike], [say:ˈaɪnʃtaɪn|einstein].") == "I like Nighkee, eyenshtighn."
+    assert spoken("[say:NY-kee|Nike]") == "NY-kee"
+    assert spoken("[say:nykee 2|Nike]") == "nykee two"
+    assert spoken("See [say:nykee|Nike: 5].", style="tada") == "See nykee."
+
+
+@pytest.mark.parametrize(
+    ("spoken", "part"),
+    [
+        ("naɪʘki", r"symbol 'ʘ' \(U\+0298\)"),
+        ("naɪ5", "symbol '5'"),
+        ("ˈˈ", "no sound"),
+        ("東京", "no sound"),
+        ("-", "no"),
+    ],
+)
+def test_what_cannot_be_pronounced_is_refused(spoken, part):
+    with pytest.raises(InputError, match=part):
+        spell(f"It is [say:{spoken}|Nike].", load_tokenizer(), **OPTIONS)

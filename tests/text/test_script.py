@@ -125,7 +125,7 @@ def test_a_rate_spans_sentences():
     assert [part.source for part in found] == ["A [rate:2]b.", "C [rate:1.5]d.[/rate]", "E[/rate] f.", "G."]
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(TEXTS.map("".join))
 def test_parts_are_the_whole(source):
     """Any text is read or refused; sentences and clauses lose white space only, and no pause, rate or respelling."""

@@ -6,17 +6,21 @@ Source: spec/tada.md section 5.2; the tie rules there decide the result and are 
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numpy.typing import ArrayLike
 
 from unisono.errors import AlignmentError
+
+MOST_BYTES = 32 << 20  # of back-pointers in a search of one pass
 
 
 def search(scores: ArrayLike) -> np.ndarray:
     """Choose strictly increasing rows p_0 < ... < p_{T-1} that maximise the sum of scores[p_j, j].
 
     Among equal sums the later row wins, last token first. Arithmetic is float32; time O(W*T) in T vectorised
-    steps, memory one bit for each of the W*T cells beside the scores.
+    steps; memory beside the scores is one bit for each of the W*T cells up to 32 MB, beyond it grows with W*sqrt(T).
 
     Args:
         scores: [L, T], column j holds token j's score in every row; -inf is allowed, NaN and +inf are not.
@@ -64,38 +68,67 @@ def _solve(table: np.ndarray, place: np.ndarray) -> np.ndarray:
     columns = np.ascontiguousarray(table.T, dtype=np.float32)  # [C, L]
     if not (columns < np.inf).all():  # false for NaN as well
         raise AlignmentError("the aligner's scores hold NaN or +inf: its weights or the sound are damaged")
-    return _backtrack(_forward(columns, place, rows - tokens + 1))
+    # The diagonal is summed in double and rounded once (section 5.2); everywhere else one float32 sum per cell.
+    diagonal = columns[place, np.arange(tokens)].cumsum(dtype=np.float64).astype(np.float32)  # [T]
+    return _trace(columns, place, diagonal, rows - tokens + 1)
 
 
-def _forward(columns: np.ndarray, place: np.ndarray, width: int) -> np.ndarray:
-    """Back-pointers of the search as bits, uint8 [T, ceil(W/8)]; bit k of token j: row j+k is worth taking.
+def _trace(columns: np.ndarray, place: np.ndarray, diagonal: np.ndarray, width: int) -> np.ndarray:
+    """The best path, rows int64 [T], with back-pointers of one block of tokens at a time.
+
+    Long searches run twice: once to know the sums at the start of every block, then block by block from the end, for as
+    many rows as the path still can use. Memory then grows with the square root of T.
+    """
+    tokens = len(place)
+    block = tokens if tokens * width <= 8 * MOST_BYTES else math.isqrt(32 * tokens) + 1
+    starts = range(0, tokens, block)
+    sums = [np.zeros(width, dtype=np.float32)]  # F before the first token of each block
+    for start in starts[:-1]:
+        sums.append(_forward(columns, place, diagonal, start, start + block, sums[-1])[0])
+    positions = np.empty(tokens, dtype=np.int64)
+    last = width - 1
+    for start, best in zip(reversed(starts), reversed(sums), strict=True):
+        stop = min(start + block, tokens)
+        used = np.empty((stop - start, -(-(last + 1) // 8)), dtype=np.uint8)
+        _forward(columns, place, diagonal, start, stop, best[: last + 1], used)
+        last = _backtrack(used, start, last, positions)
+    return positions
+
+
+def _forward(
+    columns: np.ndarray,
+    place: np.ndarray,
+    diagonal: np.ndarray,
+    start: int,
+    stop: int,
+    best: np.ndarray,
+    used: np.ndarray | None = None,
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """Run tokens [start, stop) on from the sums `best` [W] of the token before; returns their sums and `used`.
 
     With F[i, j] the best sum of tokens 0..j within rows 0..i, the recurrence
     F[i, j] = max(F[i-1, j], F[i-1, j-1] + score[i, j]) is, for one token, a running maximum over rows. In the
     slanted coordinate k = i - j every token sees the same W rows, for row i < j is too early for token j and row
     i > j + W - 1 leaves too few rows for the tokens that follow.
+
+    Args:
+        used: uint8 [tokens, ceil(W/8)], filled with the back-pointers; bit k of token j: row j+k is worth taking.
     """
-    tokens = len(place)
-    # The diagonal is summed in double and rounded once (section 5.2); everywhere else one float32 sum per cell.
-    diagonal = columns[place, np.arange(tokens)].cumsum(dtype=np.float64).astype(np.float32)  # [T]
-    used = np.empty((tokens, -(-width // 8)), dtype=np.uint8)
-    best = np.zeros(width, dtype=np.float32)  # [W] F of the token before
+    width, best = len(best), best.copy()
     take = np.empty_like(best)
-    for j, column in enumerate(place):
-        np.add(best, columns[column, j : j + width], out=take)
+    for j in range(start, stop):
+        np.add(best, columns[place[j], j : j + width], out=take)
         take[0] = diagonal[j]
         np.maximum.accumulate(take, out=best)
-        used[j] = np.packbits(take == best)  # taking wins ties against skipping
-    return used
+        if used is not None:
+            used[j - start] = np.packbits(take == best)  # taking wins ties against skipping
+    return best, used
 
 
-def _backtrack(used: np.ndarray) -> np.ndarray:
-    """Back-pointers [T, ceil(W/8)] -> rows int64 [T], latest row first."""
-    tokens = len(used)
-    positions = np.empty(tokens, dtype=np.int64)
-    k = used.shape[1] * 8 - 1  # the bits behind W are 0 and are passed over
-    for j in range(tokens - 1, -1, -1):
-        bits = np.unpackbits(used[j, : k // 8 + 1])
-        k = bits.tobytes().rfind(b"\x01", 0, k + 1)  # k = 0 is always taken
-        positions[j] = j + k
-    return positions
+def _backtrack(used: np.ndarray, start: int, last: int, positions: np.ndarray) -> int:
+    """Fill in the rows of a block of tokens, latest row first; `last` and the result are the k a path may have."""
+    for j in range(len(used) - 1, -1, -1):
+        bits = np.unpackbits(used[j, : last // 8 + 1])
+        last = bits.tobytes().rfind(b"\x01", 0, last + 1)  # k = 0 is always taken
+        positions[start + j] = start + j + last
+    return last

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import torch
 
 WIDTH = 6  # zero crossings of the low-pass on each side
+BLOCK = 1 << 21  # samples that are resampled at once
 ROLLOFF = 0.99  # cut-off as a part of the lower Nyquist frequency
 
 
@@ -63,9 +64,18 @@ def resample_sinc(x: torch.Tensor, orig: int, new: int) -> torch.Tensor:
     kernel = sinc_kernel(o, n).to(x)
     wing = (kernel.shape[-1] - o) // 2
     flat = functional.pad(x.reshape(-1, 1, x.shape[-1]), (wing, wing + o))  # [..., 1, w + N + w + o]
-    phases = functional.conv1d(flat, kernel[:, None], stride=o)  # [..., n, steps]
     length = -(-n * x.shape[-1] // o)
-    return phases.transpose(1, 2).reshape(*x.shape[:-1], -1)[..., :length]
+    if flat.shape[-1] <= BLOCK:
+        phases = functional.conv1d(flat, kernel[:, None], stride=o)  # [..., n, steps]
+        return phases.transpose(1, 2).reshape(*x.shape[:-1], -1)[..., :length]
+    # In blocks: the product holds every sample as often as kernels overlap.
+    steps = (flat.shape[-1] - kernel.shape[-1]) // o + 1
+    done = flat.new_empty(len(flat), steps, n)
+    for start in range(0, steps, BLOCK // o):
+        stop = min(start + BLOCK // o, steps)
+        piece = flat[..., start * o : (stop - 1) * o + kernel.shape[-1]]
+        done[:, start:stop] = functional.conv1d(piece, kernel[:, None], stride=o).transpose(1, 2)
+    return done.reshape(*x.shape[:-1], -1)[..., :length]
 
 
 def resample(audio: Audio, rate: int) -> Audio:

@@ -6,13 +6,15 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+REACH = 3  # frames to each side that one block looks at
+
 
 class ConvNeXtBlock(nn.Module):
     """Depthwise conv k7, layer norm, MLP, layer scale, residual; [B, C, M] -> [B, C, M]."""
 
     def __init__(self, channels: int, inner: int, scale: float) -> None:
         super().__init__()
-        self.depthwise = nn.Conv1d(channels, channels, 7, padding=3, groups=channels)
+        self.depthwise = nn.Conv1d(channels, channels, 2 * REACH + 1, padding=REACH, groups=channels)
         self.norm = nn.LayerNorm(channels)
         self.up = nn.Linear(channels, inner)
         self.down = nn.Linear(inner, channels)

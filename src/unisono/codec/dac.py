@@ -12,6 +12,9 @@ import torch
 from torch import nn
 from torch.nn.utils.parametrizations import weight_norm
 
+UNIT_DILATIONS = (1, 3, 9)
+UNIT_REACH = sum(3 * dilation for dilation in UNIT_DILATIONS)  # samples to each side of three residual units
+
 
 class Snake1d(nn.Module):
     """x + sin²(αx)/(α + 1e-9), one α per channel; x [B, C, N]."""
@@ -53,7 +56,7 @@ class EncoderBlock(nn.Module):
     def __init__(self, channels: int, stride: int) -> None:
         super().__init__()
         self.block = nn.Sequential(
-            *(ResidualUnit(channels, dilation) for dilation in (1, 3, 9)),
+            *(ResidualUnit(channels, dilation) for dilation in UNIT_DILATIONS),
             Snake1d(channels),
             conv(channels, 2 * channels, 2 * stride, stride, math.ceil(stride / 2)),
         )
@@ -70,7 +73,7 @@ class DecoderBlock(nn.Module):
         super().__init__()
         half = channels // 2
         upsample = weight_norm(nn.ConvTranspose1d(channels, half, 2 * stride, stride, math.ceil(stride / 2)))
-        units = (ResidualUnit(half, dilation) for dilation in (1, 3, 9))
+        units = (ResidualUnit(half, dilation) for dilation in UNIT_DILATIONS)
         self.block = nn.Sequential(Snake1d(channels), upsample, *units)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -83,12 +86,27 @@ class WavEncoder(nn.Module):
 
     def __init__(self, d_model: int = 64, strides: Sequence[int] = (6, 5, 4, 4), d_latent: int = 1024) -> None:
         super().__init__()
+        self.strides = tuple(strides)
         layers: list[nn.Module] = [conv(1, d_model, 7, padding=3)]
         for stride in strides:
             layers.append(EncoderBlock(d_model, stride))
             d_model *= 2
         layers += [Snake1d(d_model), conv(d_model, d_latent, 3, padding=1)]
         self.block = nn.Sequential(*layers)
+
+    @property
+    def margin(self) -> int:
+        """Frames to each side whose sound takes part in one frame."""
+        reach = 1  # of the last convolution, k3
+        for stride in reversed(self.strides):
+            reach = reach * stride + 2 * stride + UNIT_REACH
+        return math.ceil((reach + 3) / math.prod(self.strides))
+
+    def frame_count(self, samples: int) -> int:
+        """L, frames of so many samples."""
+        for stride in self.strides:
+            samples = (samples + 2 * math.ceil(stride / 2) - 2 * stride) // stride + 1
+        return samples
 
     def forward(self, wave: torch.Tensor) -> torch.Tensor:
         """[B, 1, N] -> [B, latent, L]."""
@@ -100,12 +118,21 @@ class WavDecoder(nn.Module):
 
     def __init__(self, d_input: int = 1024, channels: int = 1536, strides: Sequence[int] = (4, 4, 5, 6)) -> None:
         super().__init__()
+        self.strides = tuple(strides)
         layers: list[nn.Module] = [conv(d_input, channels, 7, padding=3)]
         for stride in strides:
             layers.append(DecoderBlock(channels, stride))
             channels //= 2
         layers += [Snake1d(channels), conv(channels, 1, 7, padding=3), nn.Tanh()]
         self.model = nn.Sequential(*layers)
+
+    @property
+    def margin(self) -> int:
+        """Frames to each side that take part in one sample."""
+        reach = 3  # of the last convolution, k7
+        for stride in reversed(self.strides):
+            reach = math.ceil((reach + UNIT_REACH) / stride) + 2
+        return reach + 3
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
         """[B, C, L] -> [B, 1, N]."""

@@ -10,29 +10,19 @@ Axes: B batch, M mel frames (100 a second), F mel bands, K = n_fft/2+1 bins, N =
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 
 import torch
 from torch import nn
-from torch.nn import functional
 
 from unisono.audio.mel import istft, stft
-from unisono.codec.convnext import ConvNeXtBlock
+from unisono.codec.convnext import REACH, ConvNeXtBlock
+from unisono.codec.pulses import Anchor, Track, phase_track, pulses, restarts
 
 
 def pulse_train(f0: torch.Tensor, hop: int, sample_rate: int) -> torch.Tensor:
-    """Band-limited unit-power pulses: f0 [B, M] in Hz (> 0) -> [B, M·hop].
-
-    The sum of cos(kφ) over all harmonics k below 0.48 of the sampling rate, in its closed (Dirichlet) form.
-    """
-    rate = functional.interpolate(f0[:, None].double(), scale_factor=hop, mode="linear", align_corners=False)[:, 0]
-    phase = torch.cumsum(rate / sample_rate, -1) % 1.0
-    phase = (2 * math.pi * phase).float()
-    harmonics = torch.floor(0.48 * sample_rate / rate).float()
-    half = torch.sin(phase / 2)
-    near = half.abs() < 1e-4
-    ratio = torch.sin((harmonics + 0.5) * phase) / (2 * torch.where(near, torch.ones_like(half), half))
-    total = torch.where(near, harmonics, ratio - 0.5)
-    return total * torch.sqrt(2 / harmonics)
+    """Band-limited unit-power pulses with voice throughout: f0 [B, M] in Hz (> 0) -> [B, M·hop]."""
+    return pulses(phase_track(f0, torch.zeros_like(f0, dtype=torch.bool), hop, sample_rate, None), sample_rate)
 
 
 def minimum_phase(log_magnitude: torch.Tensor, n_fft: int) -> torch.Tensor:
@@ -44,11 +34,17 @@ def minimum_phase(log_magnitude: torch.Tensor, n_fft: int) -> torch.Tensor:
     return torch.exp(torch.fft.rfft(cepstrum * fold[None, :, None], dim=1))
 
 
-def fixed_noise(samples: int, device: torch.device | str = "cpu") -> torch.Tensor:
-    """White noise [samples] that depends on nothing but the position, so that decoding is deterministic."""
-    generator = torch.Generator().manual_seed(20240217)
-    period = torch.randn(240 * 1000, generator=generator)
-    return period.repeat(-(-samples // len(period)))[:samples].to(device)
+@lru_cache(maxsize=1)
+def _noise_period() -> torch.Tensor:
+    """Ten seconds of white noise [240000]."""
+    return torch.randn(240 * 1000, generator=torch.Generator().manual_seed(20240217))
+
+
+def fixed_noise(samples: int, device: torch.device | str = "cpu", start: int = 0) -> torch.Tensor:
+    """White noise [samples] from sample `start` on, a function of the position: decoding is deterministic."""
+    period = _noise_period()
+    place = torch.arange(start, start + samples) % len(period)
+    return period[place].to(device)
 
 
 class SourceFilterVocoder(nn.Module):
@@ -70,7 +66,7 @@ class SourceFilterVocoder(nn.Module):
     ) -> None:
         super().__init__()
         self.n_fft, self.hop, self.sample_rate = n_fft, hop, sample_rate
-        self.input = nn.Conv1d(bands + 2, channels, 7, padding=3)
+        self.input = nn.Conv1d(bands + 2, channels, 2 * REACH + 1, padding=REACH)
         self.input_norm = nn.LayerNorm(channels)
         self.blocks = nn.ModuleList(ConvNeXtBlock(channels, inner, 1 / blocks) for _ in range(blocks))
         self.output_norm = nn.LayerNorm(channels)
@@ -82,7 +78,8 @@ class SourceFilterVocoder(nn.Module):
         self, mel: torch.Tensor, log_f0: torch.Tensor, voicing: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Log magnitudes of the pulse and noise filters, each [B, K, M]."""
-        x = torch.cat([mel, (log_f0 - 5.3)[:, None] * voicing[:, None], voicing[:, None]], dim=1)
+        pitch = (log_f0 - 5.3).to(mel.dtype) * voicing
+        x = torch.cat([mel, pitch[:, None], voicing[:, None]], dim=1)
         x = self.input_norm(self.input(x).transpose(1, 2)).transpose(1, 2)
         for block in self.blocks:
             x = block(x)
@@ -96,18 +93,39 @@ class SourceFilterVocoder(nn.Module):
         """Synthesise.
 
         Args:
-            mel: standardised log-mel [B, F, M]. log_f0: natural log of Hz [B, M], finite also where unvoiced.
+            mel: standardised log-mel [B, F, M].
+            log_f0: natural log of Hz [B, M], float32 or float64, finite also where unvoiced.
             voicing: probability [B, M]. noise: optional white noise [B, N]; `fixed_noise` when absent.
 
         Returns:
             waveform [B, N], N = M·hop.
         """
-        harmonic, breath = self.envelopes(mel, log_f0, voicing)
-        f0 = log_f0.float().clamp(math.log(40.0), math.log(800.0)).exp()
-        pulses = pulse_train(f0, self.hop, self.sample_rate)
+        source = pulses(self.track(log_f0, voicing), self.sample_rate)
         if noise is None:
-            noise = fixed_noise(pulses.shape[-1], pulses.device).expand_as(pulses)
+            noise = fixed_noise(source.shape[-1], source.device).expand_as(source)
+        return self.shape(mel, log_f0, voicing, source, noise)
+
+    @property
+    def margin(self) -> int:
+        """Mel frames to each side that take part in one sample, the phase apart."""
+        return REACH * (1 + len(self.blocks)) + self.overlap
+
+    @property
+    def overlap(self) -> int:
+        """Mel frames to each side whose place in the STFT a sample lies in."""
+        return math.ceil((self.n_fft + self.hop) / 2 / self.hop)
+
+    def track(self, log_f0: torch.Tensor, voicing: torch.Tensor, anchor: Anchor | None = None) -> Track:
+        """The phase of the harmonic source; arguments as in `forward`, `anchor` as in `phase_track`."""
+        f0 = log_f0.double().clamp(math.log(40.0), math.log(800.0)).exp()
+        return phase_track(f0, restarts(voicing), self.hop, self.sample_rate, anchor)
+
+    def shape(
+        self, mel: torch.Tensor, log_f0: torch.Tensor, voicing: torch.Tensor, source: torch.Tensor, noise: torch.Tensor
+    ) -> torch.Tensor:
+        """Filter pulses `source` [B, N] and `noise` [B, N] by what the features [B, ·, M] say -> [B, N]."""
+        harmonic, breath = self.envelopes(mel, log_f0, voicing)
         gate = voicing.float().clamp_min(1e-4).log()[:, None]
-        shaped = stft(pulses, self.n_fft, self.hop, self.window) * minimum_phase(harmonic + gate, self.n_fft)
+        shaped = stft(source, self.n_fft, self.hop, self.window) * minimum_phase(harmonic + gate, self.n_fft)
         shaped = shaped + stft(noise, self.n_fft, self.hop, self.window) * breath.exp()
         return istft(shaped, self.n_fft, self.hop, self.window)

@@ -46,3 +46,10 @@ def check_maker(tokens: AlignedTokens, family: str, model: str, what: str) -> No
             f"{what} come from model {tokens.model} ({tokens.family}) and cannot be used by {model} ({family}): "
             "make them again with it, or name the model that made them"
         )
+
+
+def check_seed(seed: int) -> int:
+    """Hand back a seed that a generator takes. Raises InputError for any other."""
+    if not isinstance(seed, int) or isinstance(seed, bool) or not 0 <= seed < 2**63:
+        raise InputError(f"the seed is {seed!r}, wanted is a whole number from 0 to 2**63 - 1")
+    return seed

@@ -16,6 +16,7 @@ from unisono.interface import Audio, Speech, Token, Word
 from unisono.text import shown_words
 
 FRAMES_PER_SECOND = 50
+FADE_SECONDS = 0.005  # at a seam
 
 
 def speech_of(spelled: Spelled, positions: Sequence[int], audio: Audio, lead: float) -> Speech:
@@ -33,6 +34,21 @@ def speech_of(spelled: Spelled, positions: Sequence[int], audio: Audio, lead: fl
     gaps = np.diff(np.asarray(positions), prepend=0).tolist()
     tokens = [Token(*row) for row in zip(spelled.ids, spelled.texts, positions, gaps, strict=True)]
     return Speech(audio.samples, audio.sample_rate, spelled.source, words, tokens)
+
+
+def soften(part: Speech, *, start: bool, end: bool) -> Speech:
+    """A speech that begins or ends, where another one joins it, at zero: parts are joined without a click.
+
+    Parts end at the mark of their end token, most often in silence; then this changes nothing that can be heard.
+    """
+    count = min(round(FADE_SECONDS * part.sample_rate), len(part.audio) // 2)
+    rise = (0.5 - 0.5 * np.cos(np.pi * np.arange(count) / max(count, 1))).astype(np.float32)
+    audio = part.audio.copy()
+    if start:
+        audio[:count] *= rise
+    if end:
+        audio[len(audio) - count :] *= rise[::-1]
+    return replace(part, audio=audio)
 
 
 def join(text: str, parts: Sequence[Speech]) -> Speech:

@@ -8,8 +8,10 @@ from dataclasses import dataclass, field
 
 from unisono.errors import InputError
 from unisono.interface import Span, Tokenizer
-from unisono.text import Script, read_script, split_sentences
-from unisono.text.respelling import write_out
+from unisono.text import LetterSoundTokenizer, Script, read_script, split_chunks, split_sentences
+from unisono.text.respelling import spell_out
+
+LONGEST = 300  # characters of a sentence that is spoken at once
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,22 @@ def spell_sentences(
             f"the text {text.strip()[:30]!r} holds no letter or digit to be spoken: give at least one word"
         )
     options = dict(style=style, language=language, leading_space=leading_space)
-    return [spell(script.part(span), tokenizer, **options) for span in split_sentences(text)]
+    return [spell(script.part(span), tokenizer, **options) for span in _pieces(text)]
+
+
+def _pieces(text: str) -> list[Span]:
+    """The sentences of a text; those over `LONGEST` characters in pieces that end at clauses, else at words."""
+    pieces: list[Span] = []
+    for start, end in split_sentences(text):
+        parts = [Span(start, end)]
+        if end - start > LONGEST:
+            parts = [Span(start + a, start + b) for a, b in split_chunks(text[start:end], LONGEST)]
+        for part in parts:
+            if pieces and not any(map(str.isalnum, text[part.start : part.end])):
+                pieces[-1] = Span(pieces[-1].start, part.end)  # marks alone cannot be spoken
+            else:
+                pieces.append(part)
+    return pieces
 
 
 def spell(text: str | Script, tokenizer: Tokenizer, *, style: str, language: str, leading_space: bool) -> Spelled:
@@ -66,18 +83,19 @@ def spell(text: str | Script, tokenizer: Tokenizer, *, style: str, language: str
         InputError: a tag that cannot be read, or nothing in the text can be read by this tokenizer.
     """
     script = text if isinstance(text, Script) else read_script(text)
-    normalized, _ = write_out(
-        script, [respelling.spoken for respelling in script.spoken], style=style, language=language
-    )
+    normalized, given = spell_out(script, tokenizer, style=style, language=language)
     lead = " " if leading_space else ""
     stripped = normalized.spoken.strip() if leading_space else normalized.spoken
     spoken = lead + stripped
-    tokenized = tokenizer.tokenize(spoken)
+    offset = normalized.spoken.find(stripped) - len(lead)
+    if isinstance(tokenizer, LetterSoundTokenizer):
+        tokenized = tokenizer.tokenize(spoken, [part._replace(start=part.start - offset) for part in given])
+    else:
+        tokenized = tokenizer.tokenize(spoken)
     if not any(character.isalnum() for piece in tokenized.texts for character in piece):
         raise InputError(
             f"nothing in the text {script.text.strip()[:30]!r} can be read by this model: write it in its language"
         )
-    offset = normalized.spoken.find(stripped) - len(lead)
     places = [normalized.source_span(span.start + offset, span.end + offset) for span in tokenized.spans]
     return Spelled(
         script.source,

@@ -1,6 +1,7 @@
 """TEXT IN: normalise, split into sentences, tokenise; every span maps back to the source text."""
 
 from unisono.text.characters import CharacterTokenizer
+from unisono.text.chunks import split_chunks
 from unisono.text.letters import LetterSoundTokenizer
 from unisono.text.normalize import normalize
 from unisono.text.normalized import Normalized, Piece
@@ -24,6 +25,7 @@ __all__ = [
     "read_script",
     "shown_words",
     "source_words",
+    "split_chunks",
     "split_clauses",
     "split_sentences",
     "words_of_tokens",

@@ -7,11 +7,16 @@ model need not learn English spelling. Vocabulary and dictionary are made by `le
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from unisono.interface import Span, TokenizedText
-from unisono.text.folding import Folded, fold
+from unisono.text.fitting import fit, one_letter_each
+from unisono.text.folding import Folded, fold, fold_character
+from unisono.text.ipa import english
+from unisono.text.phonemes import sounds
 from unisono.text.pronounce import Pronouncer
 from unisono.text.special import SpecialIds, read_record
 
@@ -23,6 +28,13 @@ SPELLED = frozenset(("US", "UN", "AI", "ID", "PR", "HR", "TV", "PM", "AM", "EU",
 _WORD = re.compile(r"[a-z']*[a-z][a-z']*")
 _MOST_LETTERS_SPELLED = 5
 _SENTENCE_END = ".?!:"
+
+
+class Sounded(NamedTuple):
+    """Ids, one a character, for a part of a text that begins at character `start`; no character of it is dropped."""
+
+    start: int
+    ids: Sequence[int]
 
 
 class LetterSoundTokenizer(SpecialIds):
@@ -41,6 +53,7 @@ class LetterSoundTokenizer(SpecialIds):
         self._ids = {name: index for index, name in enumerate(self.vocabulary)}
         super().__init__(self._ids)
         labels: dict[str, list[str]] = record["labels"]
+        self._labels = labels
         self._pronouncer = Pronouncer.load(labels, folder / record["lexicon"], folder / record["ngrams"])
         self._pair_ids = {
             (letter, chr(ord("A") + rank)): self._ids[f"{letter}/{label}"]
@@ -51,8 +64,12 @@ class LetterSoundTokenizer(SpecialIds):
             name if name in PUNCTUATION else name[0] if name[1:2] == "/" else "" for name in self.vocabulary
         ]
 
-    def tokenize(self, text: str) -> TokenizedText:
-        """One token per character: id, the character as written (accents folded), span in `text`."""
+    def tokenize(self, text: str, given: Sequence[Sounded] = ()) -> TokenizedText:
+        """One token per character: id, the character as written (accents folded), span in `text`.
+
+        Args:
+            given: parts of `text`, in order, whose sounds are known (`sound_out`).
+        """
         pieces = list(fold(text))
         folded = "".join(piece.character or "\0" for piece in pieces)  # a gap keeps its neighbours apart
         ids = [self._ids.get(character, -1) for character in folded]
@@ -63,6 +80,10 @@ class LetterSoundTokenizer(SpecialIds):
             codes = self._codes(folded, start, end, shouted)
             for place, (letter, code) in enumerate(zip(match.group(), codes, strict=True), start):
                 ids[place] = self._pair_ids[letter, code]
+        starts = [piece.span.start for piece in pieces] if given else []
+        for part in given:
+            for place, index in enumerate(part.ids, bisect_left(starts, part.start)):
+                ids[place] = index
         kept = [(index, piece) for index, piece in zip(ids, pieces, strict=True) if index >= 0]
         return _as_tokenized(kept)
 
@@ -77,6 +98,48 @@ class LetterSoundTokenizer(SpecialIds):
     def sounds(self, text: str) -> list[str]:
         """The token names, "p/F", for looking at pronunciations."""
         return [self.vocabulary[index] for index in self.encode(text)]
+
+    def sound_out(self, shown: str, words: Sequence[Sequence[str] | str]) -> tuple[str, list[int]]:
+        """Letters and one id for each, that say something else than `shown`.
+
+        Args:
+            shown: its own letters are used where they can make the sounds, else others.
+            words: of what is said, each as ARPABET sounds or, to be read as usual, in letters.
+
+        Nothing at all when none of the words has a sound.
+        """
+        read = [self._read(word) if isinstance(word, str) else ("", list(word)) for word in words]
+        spoken = [(letters, labels) for letters, labels in read if sounds(labels)]
+        folded = [fold_character(character) for character in shown.lower()]
+        written = "".join(folded).split(" ") if all(len(character) == 1 for character in folded) else []
+        if len(written) == len(spoken) and all(_WORD.fullmatch(word) for word in written):
+            found = [
+                labels if word == letters else fit(word, sounds(labels), self._labels)
+                for word, (letters, labels) in zip(written, spoken, strict=True)
+            ]
+            if all(labels is not None for labels in found):
+                return shown, self._name(written, found)
+        own = [(letters, labels) if letters else self._write(labels) for letters, labels in spoken]
+        return " ".join(letters for letters, _ in own), self._name(*zip(*own, strict=True)) if own else []
+
+    def _read(self, word: str) -> tuple[str, list[str]]:
+        """The letters of a word without what has no sound, and their labels."""
+        names = [name for name in self.sounds(word) if name[1:2] == "/"]
+        return "".join(name[0] for name in names), [name[2:] for name in names]
+
+    def _write(self, phones: Sequence[str]) -> tuple[str, list[str]]:
+        """Letters that make sounds, as English is spelled, and their labels."""
+        text = english(phones)
+        labels = fit(text, phones, self._labels)
+        return one_letter_each(phones, self._labels) if labels is None else (text, labels)
+
+    def _name(self, words: Sequence[str], labels: Sequence[Sequence[str]]) -> list[int]:
+        """Ids of words with these labels, with spaces between them."""
+        ids: list[int] = []
+        for word, of_word in zip(words, labels, strict=True):
+            ids += [self._ids[" "]] * bool(ids)
+            ids += [self._ids[f"{letter}/{label}"] for letter, label in zip(word, of_word, strict=True)]
+        return ids
 
     def _codes(self, folded: str, start: int, end: int, shouted: bool) -> str:
         """Codes of the word folded[start:end]: spelled when it is an abbreviation, else pronounced."""

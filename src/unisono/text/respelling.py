@@ -4,13 +4,69 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Sequence
+from itertools import groupby
 
-from unisono.interface import Span
+from unisono.errors import InputError
+from unisono.interface import Span, Tokenizer
+from unisono.text.ipa import english, ipa_sounds, is_ipa, is_respelling, respelled_sounds
+from unisono.text.letters import LetterSoundTokenizer, Sounded
 from unisono.text.normalize import normalize
 from unisono.text.normalized import Normalized, Piece
-from unisono.text.script import Script
+from unisono.text.script import Respelling, Script
 
 _MARK = "\ue000"  # stands for a respelled part while the rest is normalised; no rule reads it
+
+
+def spell_out(script: Script, tokenizer: Tokenizer, *, style: str, language: str) -> tuple[Normalized, list[Sounded]]:
+    """Normalise a script and put in what is spoken for what is shown, as letters that this tokenizer can read.
+
+    The letter-sound tokenizer is given sounds, on the letters of what is shown where they can make them. For others IPA
+    becomes an English respelling, and plain letters are used as they are.
+
+    Returns:
+        the result, whose source is `script.text`, and the parts of `.spoken` whose ids are known.
+
+    Raises:
+        InputError: an IPA symbol that is not known, or a pronunciation without a sound.
+    """
+    letters: list[str] = []
+    ids: list[list[int]] = []
+    for respelling in script.spoken:
+        shown = script.text[respelling.start : respelling.end]
+        if isinstance(tokenizer, LetterSoundTokenizer):
+            text, known = tokenizer.sound_out(shown, _said_words(respelling, language))
+        else:
+            text, known = _respelled(respelling.spoken, shown, style, language), []
+        if not any(map(str.isalnum, text)):
+            raise InputError(
+                f"the pronunciation {respelling.spoken[:40]!r} holds no sound that this model can make: "
+                "write IPA or plain letters, as in [say:naɪki|Nike]"
+            )
+        letters.append(text)
+        ids.append(known)
+    normalized, places = write_out(script, letters, style=style, language=language)
+    return normalized, [Sounded(span.start, ids[index]) for index, span in places if ids[index]]
+
+
+def _said_words(respelling: Respelling, language: str) -> list[list[str] | str]:
+    """The words of a pronunciation as sounds or, where they are plain letters, written out."""
+    if is_ipa(respelling.spoken):
+        return [*ipa_sounds(respelling.spoken)]
+    words: list[list[str] | str] = []
+    for respelled, items in groupby(respelling.spoken.split(), is_respelling):
+        if respelled:
+            words += map(respelled_sounds, items)
+        else:
+            words += normalize(" ".join(items), language=language, tags=False).spoken.split()
+    return words
+
+
+def _respelled(spoken: str, shown: str, style: str, language: str) -> str:
+    """A pronunciation in plain letters, with a capital where what is shown has one."""
+    if not is_ipa(spoken):
+        return normalize(spoken, language=language, tags=False).spoken if style == "plain" else spoken
+    text = " ".join(map(english, ipa_sounds(spoken)))
+    return text[:1].upper() + text[1:] if shown[:1].isupper() else text
 
 
 def write_out(

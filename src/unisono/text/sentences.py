@@ -15,7 +15,8 @@ _CLOSERS = "\"'”’»›)\\]}」』）】》"
 _HARD = "。！？｡．‼⁇⁈⁉"  # these end a sentence without a space after them
 _END = re.compile(
     rf"[{_HARD}][{_HARD}{_CLOSERS}]*"
-    rf"|[.!?…؟۔।॥]+[{_CLOSERS}]*(?=\s|$|[\u3040-\u30ff\u4e00-\u9fff])"
+    # The lookbehind keeps a long run of marks from being tried again at each of them.
+    rf"|(?<![.!?…؟۔।॥])[.!?…؟۔।॥]+[{_CLOSERS}]*(?=\s|$|[\u3040-\u30ff\u4e00-\u9fff])"
     r"|\n[ \t\r\f\v]*\n\s*"
 )
 _CLAUSE_END = re.compile(rf"[,;:،؛][{_CLOSERS}]*(?=\s)|[、，；：]|\s[–—-]{{1,2}}(?=\s)|[–—]|\)(?=\s)")
@@ -102,13 +103,14 @@ def _add(spans: list[Span], text: str, start: int, end: int) -> None:
 def _join_marks(spans: list[Span], text: str) -> list[Span]:
     """Parts without a letter or digit are joined to the part before (or, at the beginning, to the one after)."""
     joined: list[Span] = []
+    heard = False  # whether any part so far holds a letter or digit
     for span in spans:
         silent = not any(map(str.isalnum, text[span.start : span.end]))
-        before_silent = len(joined) == 1 and not any(map(str.isalnum, text[joined[0].start : joined[0].end]))
-        if joined and (silent or before_silent):
+        if joined and (silent or not heard):
             joined[-1] = Span(joined[-1].start, span.end)
         else:
             joined.append(span)
+        heard = heard or not silent
     return joined
 
 

@@ -8,7 +8,7 @@ Source: spec/tada.md sections 2.4 and 5, quirks 17 to 20.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -162,6 +162,10 @@ class Aligner(Checkpoint, nn.Module):
 
         Raises AlignmentError for a sound shorter than one frame.
         """
+        return torch.cat(list(self._rows(self._resampled(audio, sample_rate), columns, window)))
+
+    def _resampled(self, audio: torch.Tensor, sample_rate: int) -> torch.Tensor:
+        """A sound [N] at the network's own rate. Raises AlignmentError for one shorter than a frame."""
         from unisono.audio import resample_sinc
 
         wave = resample_sinc(audio, sample_rate, self.sample_rate) if len(audio) else audio
@@ -170,9 +174,7 @@ class Aligner(Checkpoint, nn.Module):
                 f"the sound has {wave.shape[-1]} samples at {self.sample_rate} Hz, "
                 f"the aligner needs {self.shortest} or more: use a longer recording"
             )
-        if window is None:
-            return self._run(wave, columns)
-        return self._run_windows(wave, columns, *window)
+        return wave
 
     def _token_rows(
         self, text: str | Sequence[str] | None, text_tokens: torch.Tensor | None, batch: int
@@ -216,12 +218,21 @@ class Aligner(Checkpoint, nn.Module):
             )
         # Distinct ids only, so that a token that comes twice has bit-equal scores and the tie rules hold.
         columns, place = torch.unique(ids, return_inverse=True)
-        if self.config.score == "log_softmax":
-            scores = functional.log_softmax(self.logits(wave, sample_rate, None, window).float(), -1)
-            scores = scores[:, columns.to(scores.device)]
-        else:
-            scores = self.logits(wave, sample_rate, columns, window).float()
-        return torch.from_numpy(search_tokens(scores[:budget].cpu().numpy(), place.numpy())) + 1
+        scores = self._scores(wave, columns, sample_rate, window)
+        return torch.from_numpy(search_tokens(scores[:budget].numpy(), place.numpy())) + 1
+
+    def _scores(
+        self, audio: torch.Tensor, columns: torch.Tensor, sample_rate: int, window: tuple[float, float | None] | None
+    ) -> torch.Tensor:
+        """What the search adds up, float32 [L, C] on the CPU, for the ids in `columns` [C]."""
+        relative = self.config.score == "log_softmax"
+        found = []
+        for rows in self._rows(self._resampled(audio, sample_rate), None if relative else columns, window):
+            rows = rows.float()
+            if relative:
+                rows = functional.log_softmax(rows, -1)[:, columns.to(rows.device)]
+            found.append(rows.cpu())
+        return found[0] if len(found) == 1 else torch.cat(found)
 
     def _run(self, wave: torch.Tensor, columns: torch.Tensor | None) -> torch.Tensor:
         """Wave [N] at the network's own rate -> logits [L, V] or [L, C]."""
@@ -236,32 +247,50 @@ class Aligner(Checkpoint, nn.Module):
         hidden = self.encoder.wav2vec2(wave).last_hidden_state[0]  # [L, H]
         return functional.linear(hidden, head.weight[columns], head.bias[columns])
 
-    def _run_windows(
-        self, wave: torch.Tensor, columns: torch.Tensor | None, size: float, stride: float | None
-    ) -> torch.Tensor:
-        """As `_run`, in windows of `size` seconds every `stride` seconds, overlapping rows averaged."""
+    def _rows(
+        self, wave: torch.Tensor, columns: torch.Tensor | None, window: tuple[float, float | None] | None
+    ) -> Iterator[torch.Tensor]:
+        """All rows of logits [L, V] or [L, C] of a wave [N] at the network's own rate, in order, some at a time.
+
+        With a window (seconds, and seconds from one to the next) longer sounds are run in pieces, rows of overlaps
+        averaged; rows that no window made are 0 (quirk 20).
+        """
+        if window is None:
+            yield self._run(wave, columns)
+            return
+        size, stride = window
         span = int(self.sample_rate * size)
         step = span if stride is None else int(self.sample_rate * stride)
         total = wave.shape[-1]
         if span < self.shortest or step < 1:
             raise InputError(f"window of {size} s every {stride} s cannot be used: both must be longer than a frame")
         if total <= span:
-            return self._run(wave, columns)
-        rows = total // self.hop if self.config.frontend == "wav2vec2" else math.ceil(total / self.hop)
-        added = counts = None
+            yield self._run(wave, columns)
+            return
+        count = total // self.hop if self.config.frontend == "wav2vec2" else math.ceil(total / self.hop)
+        at, added, counts = 0, None, None  # rows before `at` are done; sums and numbers of those behind
         for start in range(0, total, step):
             piece = wave[start : start + span]
             if len(piece) >= self.shortest:
                 logits = self._run(piece, columns)
                 if added is None:
-                    added, counts = logits.new_zeros(rows, logits.shape[-1]), logits.new_zeros(rows, 1)
-                first = start // self.hop
-                last = min(first + len(logits), rows)
-                added[first:last] += logits[: last - first]
-                counts[first:last] += 1
+                    added, counts = logits.new_zeros(0, logits.shape[-1]), logits.new_zeros(0, 1)
+                first = min(start // self.hop, count)
+                last = min(first + len(logits), count)
+                added, counts = _longer(added, last - at), _longer(counts, last - at)
+                done = first - at
+                yield added[:done] / counts[:done].clamp(min=1)
+                at, added, counts = first, added[done:], counts[done:]
+                added[: last - first] += logits[: last - first]
+                counts[: last - first] += 1
             if start + span >= total:
                 break
-        return added / counts.clamp(min=1)  # rows without a window stay 0 (quirk 20)
+        yield _longer(added, count - at) / _longer(counts, count - at).clamp(min=1)
+
+
+def _longer(rows: torch.Tensor, length: int) -> torch.Tensor:
+    """Rows [n, C] with zeros behind them up to `length`."""
+    return functional.pad(rows, (0, 0, 0, max(length - len(rows), 0)))
 
 
 def frame_budget(lengths: torch.Tensor, sample_rate: int) -> torch.Tensor:

@@ -11,13 +11,11 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from unisono.audio.mel import unstack_pairs
 from unisono.codec.attention import LocalAttentionEncoder
-from unisono.codec.convnext import ConvNeXtBlock
 from unisono.codec.dac import WavDecoder
 from unisono.codec.marks import MarkContext
-from unisono.codec.segments import segment_mask
-from unisono.codec.vocoder import SourceFilterVocoder
+from unisono.codec.segments import segments
+from unisono.families.tada.heads import SourceFilterHead
 from unisono.files import Checkpoint
 
 
@@ -50,32 +48,6 @@ class DecoderConfig:
     max_frames: int = 8192
 
 
-class SourceFilterHead(nn.Module):
-    """Hidden frames -> log-mel, log-pitch and voicing at 100 Hz -> waveform."""
-
-    def __init__(self, config: DecoderConfig) -> None:
-        super().__init__()
-        self.bands = config.mel_bands
-        width, blocks = config.hidden_dim, config.frame_blocks
-        self.blocks = nn.ModuleList(ConvNeXtBlock(width, 2 * width, 0.1) for _ in range(blocks))
-        self.to_features = nn.Linear(config.hidden_dim, 2 * (config.mel_bands + 2))
-        self.vocoder = SourceFilterVocoder(
-            config.mel_bands, config.vocoder_channels, config.vocoder_blocks, config.vocoder_inner
-        )
-
-    def features(self, hidden: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Hidden [B, C, L] -> log-mel [B, F, M], log f0 [B, M] (natural log of Hz), voicing logits [B, M]."""
-        for block in self.blocks:
-            hidden = block(hidden)
-        frames = unstack_pairs(self.to_features(hidden.transpose(1, 2)).transpose(1, 2)).float()
-        return frames[:, : self.bands], frames[:, self.bands] * 0.25 + 5.3, frames[:, self.bands + 1]
-
-    def forward(self, hidden: torch.Tensor) -> torch.Tensor:
-        """[B, C, L] -> [B, 1, 480·L]."""
-        mel, log_f0, voicing = self.features(hidden)
-        return self.vocoder(mel, log_f0, voicing.sigmoid())[:, None]
-
-
 class Decoder(Checkpoint, nn.Module):
     """Expanded vectors and marks to a waveform; `Decoder.from_pretrained(codec, subfolder="decoder")`."""
 
@@ -103,13 +75,18 @@ class Decoder(Checkpoint, nn.Module):
         else:
             raise ValueError(f"decoder head {config.head!r}, expected dac or source_filter")
 
-    def hidden(self, expanded: torch.Tensor, token_masks: torch.Tensor) -> torch.Tensor:
-        """Expanded vectors [B, L, D] and marks [B, L] -> hidden frames [B, C, L]."""
+    def hidden(self, expanded: torch.Tensor, token_masks: torch.Tensor, first: int = 0) -> torch.Tensor:
+        """Expanded vectors [B, L, D], the first at position `first`, and marks [B, L] -> hidden frames [B, C, L]."""
         x = self.decoder_proj(expanded)
         if self.mark_context is not None:
             x = x + self.mark_context(expanded, token_masks)
-        blocked = segment_mask(token_masks, "decoder_v2")  # the published code ignores `block_attention` here
-        return self.local_attention_decoder(x, blocked).transpose(1, 2)
+        blocks = segments(token_masks, "decoder_v2")  # the published code ignores `block_attention` here
+        return self.local_attention_decoder(x, blocks, first=first).transpose(1, 2)
+
+    @property
+    def reach(self) -> int:
+        """Blocks (marks) before its own that take part in a hidden frame: one a layer. None after it do."""
+        return len(self.local_attention_decoder.layers)
 
     def forward(self, encoded_expanded: torch.Tensor, token_masks: torch.Tensor) -> torch.Tensor:
         """Decode.

@@ -5,6 +5,7 @@ Axes: B batch, N samples at 24 kHz, L frames at 50 Hz, T tokens, C hidden width,
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -16,9 +17,9 @@ from torch.nn import functional
 from unisono.audio.mel import StackedMel
 from unisono.audio.resample import resample_sinc
 from unisono.codec.attention import LocalAttentionEncoder
-from unisono.codec.convnext import ConvNeXtBlock
+from unisono.codec.convnext import REACH, ConvNeXtBlock
 from unisono.codec.dac import WavEncoder
-from unisono.codec.segments import segment_mask
+from unisono.codec.segments import segments
 from unisono.errors import InputError
 from unisono.files import Checkpoint
 
@@ -136,6 +137,17 @@ class MelFront(nn.Module):
         )
         self.blocks = nn.ModuleList(ConvNeXtBlock(hidden_dim, 2 * hidden_dim, 1 / blocks) for _ in range(blocks))
 
+    @property
+    def margin(self) -> int:
+        """Frames to each side that take part in one frame."""
+        mel = self.mel.mel
+        side = math.ceil((mel.n_fft - mel.hop) / 2 / (2 * mel.hop))
+        return side + 2 + REACH * len(self.blocks)  # spectrum, two convolutions k3, blocks
+
+    def frame_count(self, samples: int) -> int:
+        """L, frames of so many samples."""
+        return -(-samples // (2 * self.mel.mel.hop))
+
     def forward(self, wave: torch.Tensor) -> torch.Tensor:
         """[B, 1, N] -> [B, C, L]."""
         x = self.convs(self.mel(wave[:, 0]))
@@ -221,13 +233,36 @@ class Encoder(Checkpoint, nn.Module):
         Returns:
             [B, L, D].
         """
-        padded = functional.pad(wave, (0, TAIL_SAMPLES))
-        hidden = self.wav_encoder(padded[:, None]).transpose(1, 2)  # [B, L, C]
-        masks = fit_length(masks, hidden.shape[1])
+        hidden = self.front(wave)
+        return self.attend(hidden, fit_length(masks, hidden.shape[1]), window, stride)
+
+    def front(self, wave: torch.Tensor, padded: bool = True) -> torch.Tensor:
+        """Frames of the front end [B, L, C] from a wave [B, N]; `padded` appends the silence that ends a recording."""
+        wave = functional.pad(wave, (0, TAIL_SAMPLES)) if padded else wave
+        return self.wav_encoder(wave[:, None]).transpose(1, 2)
+
+    def attend(
+        self,
+        hidden: torch.Tensor,
+        masks: torch.Tensor,
+        window: int | None = None,
+        stride: int | None = None,
+        first: int = 0,
+    ) -> torch.Tensor:
+        """Front-end frames [B, L, C], the first at position `first`, and marks [B, L] -> encoded frames [B, L, D]."""
         hidden = hidden + self.pos_emb(masks.long())
-        blocked = segment_mask(masks, f"encoder_{self.config.block_attention}")
-        encoded = self.hidden_linear(self.local_attention_encoder(hidden, blocked, window, stride))
+        blocks = segments(masks, f"encoder_{self.config.block_attention}")
+        encoded = self.hidden_linear(self.local_attention_encoder(hidden, blocks, window, stride, first))
         return encoded if self.vector_norm is None else self.vector_norm(encoded)
+
+    @property
+    def margin(self) -> int:
+        """Frames of sound to each side that take part in one frame of the front end."""
+        return self.wav_encoder.margin
+
+    def frame_count(self, samples: int) -> int:
+        """L, frames of a recording of so many samples at 24 kHz."""
+        return self.wav_encoder.frame_count(samples + TAIL_SAMPLES)
 
     def add_noise(self, expanded: torch.Tensor, masks: torch.Tensor, noise: LatentNoise) -> torch.Tensor:
         """Latent noise at marked frames: "fixed" std·N, or "gaussian" with one random scale per frame."""

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 
 from unisono.errors import GenerationError
+from unisono.families.tada.heads import HOP
+from unisono.families.tada.windows import Grid, decode_grid
 
 if TYPE_CHECKING:
     from unisono.families.tada.decoder import Decoder
-
-HOP = 480  # samples per frame
 
 
 class Rendered(NamedTuple):
@@ -29,21 +29,25 @@ def slot_frames(before: torch.Tensor, slots: int) -> torch.Tensor:
     return before[:slots].clamp_min(1).cumsum(0)
 
 
-def expand(vectors: torch.Tensor, before: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+def slot_grid(vectors: torch.Tensor, before: torch.Tensor) -> Grid:
     """Put vectors back on the frame grid.
 
     Args:
         vectors: [n, A], not normalised. before: int64 [≥ n + 1], frames since the slot before; entry n is the
             silence after the last slot, further ones are not read.
+    """
+    frames = slot_frames(before, len(vectors)).cpu()
+    return Grid(vectors, frames - 1, int(frames[-1]) + max(int(before[len(vectors)]), 0))
+
+
+def expand(vectors: torch.Tensor, before: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """All frames of `slot_grid`.
 
     Returns:
         expanded [1, L, A], zeros between slots, and token_masks int64 [1, L], 1 where the vector's norm is not zero.
     """
-    frames = slot_frames(before, len(vectors))
-    length = int(frames[-1]) + max(int(before[len(vectors)]), 0)
-    expanded = vectors.new_zeros(1, length, vectors.shape[1])
-    expanded[0, frames - 1] = vectors
-    return expanded, (expanded.norm(dim=-1) != 0).long()
+    grid = slot_grid(vectors, before)
+    return grid.expanded(0, grid.length)
 
 
 def render(decoder: Decoder, vectors: torch.Tensor, before: torch.Tensor) -> Rendered:
@@ -54,7 +58,7 @@ def render(decoder: Decoder, vectors: torch.Tensor, before: torch.Tensor) -> Ren
     """
     if len(vectors) == 0 or len(before) <= len(vectors):
         raise GenerationError(f"{len(vectors)} slots and {len(before)} durations cannot be rendered: need n and n + 1")
-    wave = decoder(*expand(vectors, before))[0, 0]
+    wave = decode_grid(decoder, slot_grid(vectors, before))
     if not bool(torch.isfinite(wave).all()):
         raise GenerationError("the decoder made a value that is not a finite number: the decoder or voice is damaged")
     lead = int(before[0])

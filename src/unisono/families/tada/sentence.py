@@ -9,9 +9,7 @@ import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-import numpy as np
 import torch
-from torch.nn import functional
 
 from unisono.errors import GenerationWarning
 from unisono.families.joining import FRAMES_PER_SECOND, speech_of
@@ -27,6 +25,7 @@ from unisono.families.tada.render import HOP, render
 from unisono.families.tada.state import Observer
 from unisono.families.tada.timing import cap_total
 from unisono.families.tada.voice_prompt import VoicePrompt, plan_sentence
+from unisono.families.tada.windows import fit
 from unisono.interface import Audio, Speech
 from unisono.lm.draws import Draws
 
@@ -148,8 +147,3 @@ def _capped(before: torch.Tensor, script: Line, seconds: float, source: str) -> 
         stacklevel=2,
     )
     return torch.tensor(gaps, device=before.device)
-
-
-def fit(wave: torch.Tensor, samples: int) -> np.ndarray:
-    """A wave [N] cut, or continued with silence, to float32 [samples]; the published decoder gives 6 too few."""
-    return functional.pad(wave[:samples].float(), (0, max(samples - len(wave), 0))).cpu().numpy()

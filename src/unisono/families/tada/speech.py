@@ -6,8 +6,7 @@ Axes: N samples, L frames of 1/50 s, T tokens, A vector width.
 from __future__ import annotations
 
 import datetime
-import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from itertools import accumulate
 from pathlib import Path
@@ -15,10 +14,11 @@ from typing import Any
 
 import torch
 
+from unisono.audio import resample_sinc
 from unisono.errors import CheckpointError, InputError
-from unisono.families.checks import check_maker, check_sound, check_text
+from unisono.families.checks import check_maker, check_seed, check_sound, check_text
 from unisono.families.controls import documented
-from unisono.families.joining import FRAMES_PER_SECOND, cut, join, shift, speech_of
+from unisono.families.joining import FRAMES_PER_SECOND, cut, join, shift, soften, speech_of
 from unisono.families.spelling import Spelled, spell, spell_sentences
 from unisono.families.tada.aligner import Aligner, AlignerOutput
 from unisono.families.tada.card import Card, make_options, read_card
@@ -28,11 +28,11 @@ from unisono.families.tada.encoder import Encoder
 from unisono.families.tada.likeness import Likeness, likeness_to
 from unisono.families.tada.model import TadaForCausalLM
 from unisono.families.tada.options import InferenceOptions, SpeakOptions
-from unisono.families.tada.render import expand
-from unisono.families.tada.sentence import Speaker, fit, speak_sentence
+from unisono.families.tada.sentence import Speaker, speak_sentence
 from unisono.families.tada.speaker import AcousticSpkrVerf
 from unisono.families.tada.state import Stepped
 from unisono.families.tada.voice_prompt import VoicePrompt, check_pieces, pieces_prompt, voice_prompt
+from unisono.families.tada.windows import Grid, decode_grid, encode_marks, fit
 from unisono.files import find_folder, load_voice
 from unisono.interface import AlignedTokens, Audio, Span, Speech, Tokenizer, Voice
 from unisono.lm.draws import GeneratorDraws
@@ -42,8 +42,8 @@ CODEC = "HumeAI/tada-codec"  # where published language models find their codec
 SCORER = "spkr-verf"  # subfolder of the codec with the speaker network
 WINDOW_SECONDS, WINDOW_STRIDE = 30.0, 25.0  # of the aligner, for recordings longer than twice that
 MOST_INVENTED = 2000  # tokens of one continuation
-SPARE_FRAMES = 2  # that the encoder adds at the end
 Progress = Callable[[int, int], None]
+Replacements = Mapping[str, str] | Sequence[tuple[str, str]]
 
 
 def load(
@@ -91,6 +91,7 @@ class TadaSpeech:
     can_clone = True
     can_stream = True
     can_continue = True
+    can_edit = True
     word_times = True
 
     def __init__(self, model: TadaForCausalLM, card: Card, folder: Path, codec: Path) -> None:
@@ -179,7 +180,7 @@ class TadaSpeech:
         self, text: str, voice: Voice | None, seed: int, progress: Progress | None, given: dict[str, Any]
     ) -> Iterator[Speech]:
         """Speak sentence by sentence; whatever can be refused is refused before the first one."""
-        options, draws = make_options(self.card, given), GeneratorDraws.seeded([_check_seed(seed)])
+        options, draws = make_options(self.card, given), GeneratorDraws.seeded([check_seed(seed)])
         card = self.card
         spelled = spell_sentences(
             check_text(text),
@@ -194,8 +195,8 @@ class TadaSpeech:
         prompt = voice_prompt(self.model, voice, card.speaker_prompt)
         watch = _Counter(progress, self._steps(spelled, options))
         speaker = Speaker(self.model, card, prompt, options, draws, self._likeness(prompt, options), watch)
-        for sentence in spelled:
-            yield speak_sentence(speaker, sentence)
+        for index, sentence in enumerate(spelled):
+            yield soften(speak_sentence(speaker, sentence), start=index > 0, end=index + 1 < len(spelled))
         watch.finish()
 
     @documented
@@ -229,7 +230,7 @@ class TadaSpeech:
         """
         if not isinstance(tokens, int) or isinstance(tokens, bool) or not 1 <= tokens <= MOST_INVENTED:
             raise InputError(f"tokens is {tokens!r}, wanted is a whole number from 1 to {MOST_INVENTED}")
-        chosen, draws = make_options(self.card, options), GeneratorDraws.seeded([_check_seed(seed)])
+        chosen, draws = make_options(self.card, options), GeneratorDraws.seeded([check_seed(seed)])
         sound = check_sound(audio)
         pieces = self.encode(sound, text=text)
         heard = self._respell(pieces)
@@ -277,26 +278,18 @@ class TadaSpeech:
 
     def align(self, audio: str | Path | Audio, *, text: str) -> Speech:
         """Word and token times of a recording; the sound comes back at its own rate. Raises like `voice`."""
-        sound, spelled = check_sound(audio), self._spell(check_text(text))
+        sound, spelled = check_sound(audio), self.spell(check_text(text))
         positions, _ = self._align(sound, spelled)
         return speech_of(spelled, positions[0].tolist(), sound, self.card.word_lead)
 
     @torch.inference_mode()
     def encode(self, audio: str | Path | Audio, *, text: str) -> AlignedTokens:
         """One vector per token of the transcript, without latent noise. Raises like `voice`."""
-        sound, spelled = check_sound(audio), self._spell(check_text(text))
+        sound, spelled = check_sound(audio), self.spell(check_text(text))
         samples = round(len(sound.samples) * self.sample_rate / sound.sample_rate)
-        self._check_length(samples, self.encoder.config.max_frames)
         positions, masks = self._align(sound, spelled)
-        wave = torch.from_numpy(sound.samples)[None].to(self.model.device)
-        encoded = self.encoder(
-            wave,
-            text_tokens=torch.tensor([spelled.ids], device=wave.device),
-            token_positions=positions,
-            token_masks=masks,
-            sample_rate=sound.sample_rate,
-            sample=False,
-        )
+        wave = resample_sinc(torch.from_numpy(sound.samples), sound.sample_rate, self.sample_rate)
+        vectors = encode_marks(self.encoder, wave.to(self.model.device), positions[0])
         return AlignedTokens(
             text_ids=torch.tensor(spelled.ids),
             positions=positions[0].cpu(),
@@ -306,7 +299,7 @@ class TadaSpeech:
             text=text,
             family=self.family,
             model=self.name,
-            vectors=encoded.encoded_expanded[0, positions[0] - 1].cpu(),
+            vectors=vectors.cpu(),
         )
 
     @torch.inference_mode()
@@ -318,19 +311,65 @@ class TadaSpeech:
         """
         check_maker(tokens, self.family, self.name, "these tokens")
         check_pieces(self.model, tokens, "these tokens")
-        self._check_length(tokens.frames * self.hop, self.model.decoder.config.max_frames)
         positions = tokens.positions.tolist()
-        steps = torch.tensor([*positions, tokens.frames]).diff(prepend=torch.zeros(1, dtype=torch.long))
-        expanded, masks = expand(tokens.vectors, steps)
-        wave = self.model.decoder(expanded.to(self.model.device), masks.to(self.model.device))[0, 0]
+        wave = decode_grid(
+            self.model.decoder, Grid(tokens.vectors.to(self.model.device), tokens.positions - 1, tokens.frames)
+        )
         audio = Audio(fit(wave, tokens.samples), self.sample_rate)
         return speech_of(self._respell(tokens), positions, audio, self.card.word_lead)
+
+    def edit(
+        self,
+        recording: str | Path | Audio | AlignedTokens,
+        *,
+        text: str = "",
+        replace: Replacements = (),
+        delete: Sequence[str] = (),
+        insert_after: Replacements = (),
+        seed: int = 0,
+        progress: Progress | None = None,
+        **options: Any,
+    ) -> Speech:
+        """A recording with other words in it; what is not edited sounds as `decode(encode(recording))` does.
+
+        Args:
+            recording: file name, "-", samples, or what `encode` gave (then `text` is not needed).
+            text: what is said in it.
+            replace: {"old words": "new words"}. delete: ["words"]. insert_after: {"words": "what follows them"};
+                "word#2" is the second "word" of the text.
+            seed, progress, options: as for `say`.
+
+        Raises:
+            AudioError, InputError: unusable sound, text or option; words that are not there, or there more than once.
+            AlignmentError: more tokens than frames. CheckpointError: tokens of another model.
+            GenerationError: a value that is not finite.
+        """
+        words = {"replace": replace, "delete": delete, "insert_after": insert_after}
+        return self.edit_tokens(recording, text=text, **words, seed=seed, progress=progress, **options)[0]
+
+    def edit_tokens(
+        self,
+        recording: str | Path | Audio | AlignedTokens,
+        *,
+        text: str = "",
+        replace: Replacements = (),
+        delete: Sequence[str] = (),
+        insert_after: Replacements = (),
+        seed: int = 0,
+        progress: Progress | None = None,
+        **options: Any,
+    ) -> tuple[Speech, AlignedTokens]:
+        """As `edit`, with the tokens of the result, in which every vector that was not edited is what it was."""
+        from unisono.families.tada.editing import edit_recording
+
+        edits = (replace, delete, insert_after)
+        return edit_recording(self, recording, text, edits, check_seed(seed), progress, options)
 
     def _respell(self, tokens: AlignedTokens) -> Spelled:
         """The text of a token file, spelled again; what its ids say where another version read the text otherwise."""
         ids = tokens.text_ids.tolist()
         if tokens.text.strip():
-            spelled = self._spell(tokens.text)
+            spelled = self.spell(tokens.text)
             if spelled.ids == ids:
                 return spelled
         texts = [self.tokenizer.decode([token]) for token in ids]
@@ -338,7 +377,7 @@ class TadaSpeech:
         text = "".join(texts)
         return Spelled(text, text, ids, texts, [Span(e - len(t), e) for e, t in zip(ends, texts, strict=True)])
 
-    def _spell(self, text: str) -> Spelled:
+    def spell(self, text: str) -> Spelled:
         """Text as this model reads it. Raises InputError when it can read nothing of it."""
         card = self.card
         return spell(text, self.tokenizer, style=card.style, language=card.language, leading_space=card.leading_space)
@@ -353,14 +392,6 @@ class TadaSpeech:
             inference_window_size=WINDOW_SECONDS if long else None,
             inference_window_stride=WINDOW_STRIDE if long else None,
         )
-
-    def _check_length(self, samples: int, most: int) -> None:
-        """Raise InputError for more frames than the codec's attention has places for."""
-        if math.ceil(samples / self.hop) > most - SPARE_FRAMES:
-            raise InputError(
-                f"{samples / self.sample_rate:.0f} seconds of sound are too many at once, "
-                f"this codec takes {(most - SPARE_FRAMES) / FRAMES_PER_SECOND:.0f}: cut the recording"
-            )
 
 
 class _Counter:
@@ -378,10 +409,3 @@ class _Counter:
         """All is done, however many steps the prefill saved."""
         if self.progress is not None:
             self.progress(self.total, self.total)
-
-
-def _check_seed(seed: int) -> int:
-    """Hand back a seed that a generator takes. Raises InputError for any other."""
-    if not isinstance(seed, int) or isinstance(seed, bool) or not 0 <= seed < 2**63:
-        raise InputError(f"the seed is {seed!r}, wanted is a whole number from 0 to 2**63 - 1")
-    return seed
