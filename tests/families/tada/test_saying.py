@@ -147,6 +147,8 @@ def test_a_damaged_decoder_is_an_error(tiny_folder):
         model.model.decoder.decoder_proj.weight.fill_(float("nan"))
     with pytest.raises(GenerationError, match="decoder"):
         model.say("Hello there.")
+    with pytest.raises(GenerationError, match="decoder"):
+        model.decode(model.default_voice.tokens)
 
 
 def test_a_damaged_voice_is_an_error(tiny_folder):
