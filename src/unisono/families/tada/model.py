@@ -203,6 +203,11 @@ class TadaForCausalLM(Checkpoint, nn.Module):
         self._packing = packing
         return self
 
+    @property
+    def packing(self) -> str:
+        """What generation runs on: "none" or "int8"."""
+        return self._packing
+
     def runner(self) -> Backbone:
         """The backbone, ready to be stepped; kept until the weights change."""
         return self._kept("backbone", self.model, lambda: LlamaBackbone(self.model, self._packing))
