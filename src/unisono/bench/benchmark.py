@@ -125,15 +125,14 @@ def _engine(loaded: Loaded, settings: Settings, text: str) -> Callable[[], Run]:
     tts, options = loaded.tts, {} if settings.steps is None else {"steps": settings.steps}
 
     def speak() -> Run:
-        start = time.perf_counter()
+        begin = _now()
         if settings.stream:
             pieces = list(tts.stream(text, voice=loaded.voice, seed=settings.seed, **options))
         else:
             given = text if settings.batch == 1 else [text] * settings.batch
             spoken = tts.say(given, voice=loaded.voice, seed=settings.seed, **options)
             pieces = [spoken] if isinstance(spoken, Speech) else spoken
-        synchronize(loaded.device)
-        return Run(time.perf_counter() - start, sum(piece.duration for piece in pieces))
+        return _since(begin, sum(piece.duration for piece in pieces), loaded.device)
 
     return speak
 
@@ -165,12 +164,22 @@ def _other(loaded: Loaded, settings: Settings, text: str) -> Callable[[], Run] |
             return len(wave) / tts.sample_rate
 
     def speak() -> Run:
-        start = time.perf_counter()
-        sound = sum(once() for _ in range(settings.batch))
-        synchronize(loaded.device)
-        return Run(time.perf_counter() - start, sound)
+        begin = _now()
+        return _since(begin, sum(once() for _ in range(settings.batch)), loaded.device)
 
     return speak
+
+
+def _now() -> tuple[float, float]:
+    """Time of the clock and of the processor."""
+    return time.perf_counter(), time.process_time()
+
+
+def _since(begin: tuple[float, float], sound: float, device: str) -> Run:
+    """The run that began then and made `sound` seconds."""
+    synchronize(device)
+    clock, processor = _now()
+    return Run(clock - begin[0], sound, processor - begin[1])
 
 
 def _float32(model: TadaForCausalLM) -> TadaForCausalLM:

@@ -20,10 +20,14 @@ MS = 1000.0
 
 
 class Run(NamedTuple):
-    """One call: seconds of computing, and seconds of sound that it made."""
+    """One call: seconds it took, seconds of sound that it made, and seconds of processor that it used on all threads.
+
+    The last does not grow when other work takes the processor away; on an accelerator it says nothing.
+    """
 
     seconds: float
     sound: float
+    cpu: float
 
 
 class Pair(NamedTuple):
@@ -137,6 +141,7 @@ def _details(seen: Measured, seconds: float) -> dict[str, Any]:
         "quantize": packing,
         "tokens": seen.laps.tokens,
         "seconds": [run.seconds for run in seen.runs],
+        "cpu_seconds": [run.cpu for run in seen.runs],
         "sound_seconds": [run.sound for run in seen.runs],
         "prefill_ms": MS * seen.laps.seconds["prefill"] * seconds / seen.apart.seconds,
         "read_gb_per_s": seen.bandwidth / 1e9,
@@ -150,6 +155,8 @@ def _details(seen: Measured, seconds: float) -> dict[str, Any]:
         details["reference_bytes_per_token"] = reference_bytes(tts.model, steps=steps, separate=separate)
     if seen.pairs:
         details["against_seconds"] = [pair.theirs.seconds for pair in seen.pairs]
+        details["against_cpu_seconds"] = [pair.theirs.cpu for pair in seen.pairs]
+        details["cpu_ratio_median"] = statistics.median(pair.theirs.cpu / pair.ours.cpu for pair in seen.pairs)
     return details
 
 
@@ -177,6 +184,8 @@ def table(report: Mapping[str, Any]) -> list[tuple[str, str]]:
         steps = f" at {details['reference_steps']} steps" if "reference_steps" in details else ""
         spread = f"{against['ratio_min']:.2f} to {against['ratio_max']:.2f}"
         rows.append((f"against {against['name']}{steps}", f"{against['ratio_median']:.2f} times as fast ({spread})"))
+        if report["device"] == "cpu":
+            rows.append(("  by processor time", f"{details['cpu_ratio_median']:.2f}"))
     return rows
 
 
