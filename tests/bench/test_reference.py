@@ -100,6 +100,15 @@ def test_a_bottleneck_agrees():
     assert_equal(model, plan_of(model, OPTIONS))
 
 
+@pytest.mark.parametrize("packing", ["none", "blocked"])
+@pytest.mark.parametrize("small", [False, True], ids=["large", "small"])
+def test_every_float32_path_of_the_engine_agrees(monkeypatch, packing, small):
+    monkeypatch.setattr("unisono.lm.packing.LARGE", 10**9 if small else 0)
+    monkeypatch.setattr("unisono.lm.backbone.FUSED_LIMIT", 10**9 if small else 0)
+    model = build().quantize(packing)
+    assert_equal(model, plan_of(model, OPTIONS))
+
+
 def test_its_own_number_of_steps_is_that_of_the_options(model):
     ten = reference_slots(model, plan_of(model, OPTION_SETS["published"]), GeneratorDraws.seeded([5]), steps=10)
     same = replace(OPTION_SETS["published"], num_flow_matching_steps=10)

@@ -20,7 +20,8 @@ def bytes_per_token(model: TadaForCausalLM, decoder: nn.Module, *, steps: int, p
     """Bytes that one token reads.
 
     Args:
-        steps: evaluations of the head. packing: "int8" or "none". tokens: of the text, which share one decoder run.
+        steps: evaluations of the head. packing: one of `lm.packing.PACKINGS`.
+        tokens: of the text, which share one decoder run.
 
     Returns:
         {"lm", "head_once", "head_steps", "decoder"}.
