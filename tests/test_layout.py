@@ -24,6 +24,7 @@ HOUSE = [
     "train",
     "evaluate",
     "serve",
+    "bench",
     "plot",
     "console",
     "options",

@@ -18,6 +18,7 @@ _origins = {
 _submodules = (
     "align",
     "audio",
+    "bench",
     "errors",
     "evaluate",
     "families",

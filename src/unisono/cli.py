@@ -357,6 +357,55 @@ def convert(
 
 
 @app.command()
+def bench(
+    model: Annotated[
+        str | None,
+        typer.Option("--model", "-m", help="builtin, folder, hub name, random:tada-1b or random:tada-3b."),
+    ] = None,
+    device: DeviceOption = None,
+    dtype: DtypeOption = None,
+    quantize: QuantizeOption = None,
+    text: Annotated[str | None, typer.Option(help="What every row says; default is a sentence.")] = None,
+    batch: Annotated[int, typer.Option(help="Rows of one call, 1 to 4096.")] = 1,
+    stream: Annotated[bool, typer.Option("--stream", help="Speak through stream().")] = False,
+    steps: Annotated[int | None, typer.Option(help="Solver steps a token, 1 to 1000; default is the model's.")] = None,
+    threads: Annotated[int | None, typer.Option(help="CPU threads; default is one for small models.")] = None,
+    against: Annotated[
+        str | None,
+        typer.Option(help="reference (the published loop), reference-separate (two head calls a step) or single."),
+    ] = None,
+    reference_steps: Annotated[
+        int | None, typer.Option(help="Solver steps of the reference; default: as ours.")
+    ] = None,
+    runs: Annotated[int | None, typer.Option(help="Of each side; default is what takes a minute, at least 3.")] = None,
+    json: Annotated[str | None, typer.Option("--json", help='All figures (.json); "-" is standard output.')] = None,
+) -> None:
+    """Measure speed, first audio and memory, and what bounds them."""
+    from unisono import bench as benchmark
+
+    settings = benchmark.Settings(
+        model=model,
+        device=device,
+        dtype=dtype,
+        quantize=quantize,
+        text=text,
+        batch=batch,
+        stream=stream,
+        steps=steps,
+        threads=threads,
+        against=against,
+        reference_steps=reference_steps,
+        runs=runs,
+    )
+    settings.check()
+    console.check_outputs((json, console.check_json_path))
+    with console.status_line() as progress:
+        report = benchmark.measure(settings, progress)
+    console.write_outputs((json, console.json_writer(report)))
+    console.print_table(benchmark.table(report), console.report_stream(json))
+
+
+@app.command()
 def models() -> None:
     """What is built in, cached and known."""
     from unisono import hub

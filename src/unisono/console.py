@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -11,6 +12,7 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from inspect import Parameter, signature
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
 import typer
@@ -232,6 +234,36 @@ def check_picture_path(path: str) -> None:
     if path == STANDARD:
         raise InputError("a picture cannot go to standard output: name a .png file")
     check_plot_path(path)
+
+
+def check_json_path(path: str) -> None:
+    """Raise InputError for a file of figures that could not be written."""
+    check_output(path, (".json",))
+
+
+def json_writer(report: Mapping[str, Any]) -> Callable[[str], None]:
+    """What writes a report to a file name, or to standard output for "-"."""
+
+    def write(path: str) -> None:
+        text = json.dumps(report, indent=2, allow_nan=False) + "\n"
+        if path == STANDARD:
+            sys.stdout.write(text)
+        else:
+            Path(path).write_text(text, encoding="utf-8")
+
+    return write
+
+
+@contextmanager
+def status_line() -> Iterator[Callable[[str], None]]:
+    """A function that shows what is being done on one line of stderr, if that is a terminal; wiped in the end."""
+    if not sys.stderr.isatty():
+        yield lambda line: None
+        return
+    try:
+        yield lambda line: print(f"\r\033[K{line}", end="", file=sys.stderr, flush=True)
+    finally:
+        print("\r\033[K", end="", file=sys.stderr, flush=True)
 
 
 def report_stream(*outputs: str | None) -> TextIO:

@@ -18,7 +18,8 @@ DtypeOption = Annotated[
     str | None, typer.Option(help="float32, bfloat16 or float16; default is float32 on a CPU, else bfloat16.")
 ]
 QuantizeOption = Annotated[
-    str | None, typer.Option(help="int8 or none: packed weights on a CPU; default is what the model's card says.")
+    str | None,
+    typer.Option(help="int8, blocked or none: packed weights on a CPU; default is what the model's card says."),
 ]
 CodecOption = Annotated[
     str | None, typer.Option(help="Folder or hub name of a codec; default is the one in or beside the model's folder.")

@@ -89,7 +89,7 @@ class LlamaBackbone:
     """`Llama` step by step. Small models run on fused copies of their weights, large ones on the weights themselves.
 
     Args:
-        packing: see `packing.PACKINGS`; "int8" steps on packed copies, the prefill stays as it is.
+        packing: see `packing.PACKINGS`; all but "none" step on packed copies, the prefill stays as it is.
     """
 
     def __init__(self, model: Llama, packing: str = "none") -> None:
@@ -185,12 +185,15 @@ def _fused(layer: Layer, packing: str) -> _StepLayer:
 
 def _shared(layer: Layer) -> _StepLayer:
     """A layer on its own weights."""
-    attention = layer.self_attn
-    parts = (attention.q_proj, attention.k_proj, attention.v_proj)
+    attention, mlp = layer.self_attn, layer.mlp
+    parts, out, ffn = (attention.q_proj, attention.k_proj, attention.v_proj), attention.o_proj, mlp
+    if all(part.bias is None for part in (*parts, out, mlp.gate_proj, mlp.up_proj, mlp.down_proj)):
+        parts, out = [product(part.weight, "none") for part in parts], product(out.weight, "none")
+        ffn = feed_forward(mlp.gate_proj.weight, mlp.up_proj.weight, mlp.down_proj.weight, "none")
     return _StepLayer(
         norm=layer.input_layernorm,
         qkv=lambda x: torch.cat([part(x) for part in parts], -1),
-        out=attention.o_proj,
+        out=out,
         ffn_norm=layer.post_attention_layernorm,
-        ffn=layer.mlp,
+        ffn=ffn,
     )

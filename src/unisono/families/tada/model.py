@@ -22,7 +22,7 @@ from unisono.lm.fused_head import FusedHead
 from unisono.lm.gray import encode_gray
 from unisono.lm.head import FlowHead
 from unisono.lm.llama import Llama
-from unisono.lm.packing import FUSED_LIMIT, PACKINGS
+from unisono.lm.packing import PACKINGS
 
 if TYPE_CHECKING:
     from unisono.families.tada.decoder import Decoder
@@ -199,7 +199,10 @@ class TadaForCausalLM(Checkpoint, nn.Module):
     # Speaking
 
     def quantize(self, packing: str) -> TadaForCausalLM:
-        """Generate on packed weights, "int8" (CPU), or as they are, "none"; training and saving do not change.
+        """Generate on packed weights, or as they are, "none"; training and saving do not change.
+
+        "int8" and "blocked" (float32 copies in the order in which they are read fastest: the same numbers, twice the
+        memory) are for CPUs.
 
         Raises:
             InputError: an unknown packing, or one that this model's device or number format cannot take.
@@ -213,15 +216,17 @@ class TadaForCausalLM(Checkpoint, nn.Module):
         self._packing = packing
         return self
 
+    @property
+    def packing(self) -> str:
+        """What generation runs on, one of `packing.PACKINGS`."""
+        return self._packing
+
     def runner(self) -> Backbone:
         """The backbone, ready to be stepped; kept until the weights change."""
         return self._kept("backbone", self.model, lambda: LlamaBackbone(self.model, self._packing))
 
-    def flow_head(self) -> FlowHead | FusedHead:
+    def flow_head(self) -> FusedHead:
         """The flow head to solve with; kept until the weights change."""
-        weights = sum(parameter.numel() for parameter in self.prediction_head.parameters())
-        if self._packing == "none" and weights > FUSED_LIMIT:
-            return self.prediction_head
         return self._kept("head", self.prediction_head, lambda: FusedHead(self.prediction_head, self._packing))
 
     def _kept(self, name: str, module: nn.Module, make: Callable[[], Any]) -> Any:
