@@ -22,7 +22,7 @@ def test_encoder_and_aligner_are_loaded_when_they_are_needed(tiny_folder, tmp_pa
     shutil.rmtree(folder / "aligner")
     model = hub.load(folder, device="cpu")
     model.say("Hello.")
-    with pytest.raises(CheckpointError, match=r"'(aligner|encoder)'"):
+    with pytest.raises(CheckpointError, match=r"(aligner|encoder)/\*"):
         model.voice(recording, text=transcript)
 
 

@@ -282,7 +282,7 @@ def _next_read(model: TadaForCausalLM, plan: Plan, slot: int, solved: torch.Tens
     if slot + 1 < tables.times:
         return Read(vector, mask, tables.before[:, slot + 1], tables.after[:, slot + 1])
     bits = solved[:, width:].unflatten(-1, (2, -1))
-    before, after = decode_gray(bits).clamp(0, model.config.num_time_classes - 1).unbind(-1)
+    before, after = decode_gray(bits).clamp(0, plan.longest or model.config.num_time_classes - 1).unbind(-1)
     return Read(vector, mask, before, after)
 
 

@@ -44,14 +44,15 @@ def reference_say(
         options: as for `TadaSpeech.say`; one pass, so without `speed`.
 
     Returns:
-        float32 [N], what `tts.say` gives with the same arguments in float32 (sentences that are spoken apart).
+        float32 [N], what `tts.say` gives with the same arguments in float32, but for the joints of several sentences,
+        which it softens.
 
     Raises:
         InputError: an option beyond the plain loop.
     """
     model, card = model or tts.model, tts.card
     chosen, draws = make_options(card, {**(options or {}), "steps": steps}), GeneratorDraws.seeded([seed])
-    if chosen.speed_up_factor is not None:
+    if chosen.speed != 1 or chosen.speed_up_factor is not None:
         raise InputError("the reference loop speaks at the model's own speed: leave speed away")
     prompt = voice_prompt(model, voice or tts.default_voice, card.speaker_prompt)
     pieces = []
@@ -70,6 +71,7 @@ def reference_say(
             chosen,
             transition_steps=card.transition_steps,
             show_prompt_text=card.show_prompt_text,
+            max_gap=card.max_gap,
         )
         slots = reference_slots(model, plan, draws, separate=separate)
         pieces.append(_sound(tts, model, slots, first, len(ids)))
@@ -83,8 +85,6 @@ def _sound(tts: TadaSpeech, model: TadaForCausalLM, slots: Slots, first: int, to
         slots.vectors[0, first : first + tokens + 1 + card.end_vector] * config.acoustic_std + config.acoustic_mean
     )
     before = slots.before[0, first : first + tokens + 2].tolist()
-    if card.max_gap:
-        before[1:] = [min(gap, card.max_gap) for gap in before[1:]]
     silence = [before[-1]] if card.end_vector else []
     wave = reference_sound(tts.model.decoder, vectors, torch.tensor([*before, *silence]))
     frames = sum(max(gap, 1) for gap in before[: tokens + 1]) - before[0] + max(before[-1], 1)

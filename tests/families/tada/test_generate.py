@@ -177,7 +177,7 @@ def test_continuation_invents_text(model):
     assert model.tokenizer.pad_id not in made.raw_ids[0, plan.raw_ids.shape[1] :].tolist()
 
 
-@pytest.mark.parametrize("factor", [0.01, 0.5, 2.0, 100.0])
+@pytest.mark.parametrize("factor", [0.1, 0.5, 2.0, 100.0])
 def test_any_speed_ends_in_sound(model, factor):
     output = model.generate(prompt(), "hello", inference_options=replace(OPTIONS, speed_up_factor=factor))
     assert output.audio[0].isfinite().all() and len(output.audio[0]) > 0
