@@ -55,21 +55,26 @@ class Normalized:
         if start >= end:
             at = self.source_span(start - 1, start).end if 0 < start <= len(self.spoken) else 0
             return Span(at, at)
-        first = self.spans[bisect_right(self._starts, start) - 1]
-        last = self.spans[bisect_right(self._starts, end - 1) - 1]
-        source_start = first.source_start + (start - first.spoken_start if self._copied(first) else 0)
-        source_end = last.source_end - (last.spoken_end - end if self._copied(last) else 0)
+        first_index = bisect_right(self._starts, start) - 1
+        last_index = bisect_right(self._starts, end - 1) - 1
+        first, last = self.spans[first_index], self.spans[last_index]
+        source_start = first.source_start + (start - first.spoken_start if self._copied[first_index] else 0)
+        source_end = last.source_end - (last.spoken_end - end if self._copied[last_index] else 0)
         return Span(source_start, source_end)
 
     def map_spans(self, spans: Sequence[Span]) -> list[Span]:
         """`source_span` of each of `spans`."""
         return [self.source_span(*span) for span in spans]
 
-    def _copied(self, piece: Piece) -> bool:
-        spoken = self.spoken[piece.spoken_start : piece.spoken_end]
-        return spoken.lower() == self.source[piece.source_start : piece.source_end].lower() and (
-            len(spoken) == piece.source_end - piece.source_start
-        )
+    @cached_property
+    def _copied(self) -> list[bool]:
+        """For each piece whether it is spoken as it is written, but for case."""
+        spoken = [self.spoken[piece.spoken_start : piece.spoken_end] for piece in self.spans]
+        source = [self.source[piece.source_start : piece.source_end] for piece in self.spans]
+        return [
+            len(one) == len(two) and (one == two or one.lower() == two.lower())
+            for one, two in zip(spoken, source, strict=True)
+        ]
 
 
 class Builder:

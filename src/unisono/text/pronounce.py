@@ -94,7 +94,8 @@ class Pronouncer:
 
     def _find(self, word: str) -> str:
         if len(word) > LONGEST_WORD:
-            return self._find(word[:LONGEST_WORD]) + self._find(word[LONGEST_WORD:])
+            pieces = (word[start : start + LONGEST_WORD] for start in range(0, len(word), LONGEST_WORD))
+            return "".join(map(self.pronounce, pieces))
         return self.look_up(word) or self._trimmed(word) or self._ending(word) or self.unknown.predict(word)
 
     def _trimmed(self, word: str) -> str | None:

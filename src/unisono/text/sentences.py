@@ -11,7 +11,8 @@ import re
 from unisono.interface import Span
 from unisono.text.script import outside_tags, show
 
-_CLOSERS = "\"'”’»›)\\]}」』）】》"
+# Closing quotes and brackets, and what belongs to the mark before: accents, emoji selectors, direction marks.
+_CLOSERS = "\"'”’»›)\\]}」』）】》\u0300-\u036f\u200d-\u200f\u202c\u2069\u20e3\ufe0e\ufe0f"
 _HARD = "。！？｡．‼⁇⁈⁉"  # these end a sentence without a space after them
 _END = re.compile(
     rf"[{_HARD}][{_HARD}{_CLOSERS}]*"
