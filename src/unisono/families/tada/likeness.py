@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -18,11 +19,15 @@ import torch
 from unisono.audio.speaker import similarity, voice_print
 from unisono.errors import InputError
 from unisono.families.tada.model import TadaForCausalLM
+from unisono.families.tada.options import SpeakOptions
 from unisono.families.tada.plan import speaker_embedder
 from unisono.families.tada.render import expand
+from unisono.families.tada.speaker import AcousticSpkrVerf
 from unisono.families.tada.voice_prompt import VoicePrompt
 from unisono.interface import Audio, Speech
 from unisono.lm.candidates import reference_embedding
+
+NETWORK = "spkr-verf"  # subfolder of the codec
 
 
 @dataclass(frozen=True)
@@ -36,6 +41,24 @@ class Likeness:
     def score(self, vectors: torch.Tensor, speech: Speech) -> float:
         """How alike speech and voice are, at most 1."""
         return round(self.measure(vectors, speech), 4)
+
+
+def find_likeness(
+    model: TadaForCausalLM, prompt: VoicePrompt, options: SpeakOptions, codec: Path, sample_rate: int
+) -> Likeness | None:
+    """The score of sentences against a voice, None where no threshold asks for it.
+
+    Attaches the speaker network of a codec's folder where anything needs it and it is there.
+
+    Raises:
+        InputError: there is no voice to compare with. CheckpointError: a network that is damaged.
+    """
+    ranked = options.num_acoustic_candidates > 1 and options.scorer == "spkr_verification"
+    wanted = options.speaker_threshold is not None or ranked
+    if wanted and not model.can_verify and (codec / NETWORK).is_dir():
+        network = AcousticSpkrVerf.from_pretrained(codec, subfolder=NETWORK, device=str(model.device))
+        model.attach(speaker_scorer=network)
+    return None if options.speaker_threshold is None else likeness_to(model, prompt, sample_rate)
 
 
 @torch.inference_mode()

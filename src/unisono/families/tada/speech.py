@@ -25,13 +25,12 @@ from unisono.families.tada.card import Card, make_options, read_card
 from unisono.families.tada.continuing import continue_speech, speakable, with_recording
 from unisono.families.tada.decoder import Decoder
 from unisono.families.tada.encoder import Encoder
-from unisono.families.tada.likeness import Likeness, likeness_to
+from unisono.families.tada.likeness import find_likeness
 from unisono.families.tada.model import TadaForCausalLM
-from unisono.families.tada.options import InferenceOptions, SpeakOptions
+from unisono.families.tada.options import InferenceOptions
 from unisono.families.tada.sentence import Speaker, speak_sentence
-from unisono.families.tada.speaker import AcousticSpkrVerf
 from unisono.families.tada.state import Stepped
-from unisono.families.tada.voice_prompt import VoicePrompt, check_pieces, pieces_prompt, voice_prompt
+from unisono.families.tada.voice_prompt import check_pieces, pieces_prompt, voice_prompt
 from unisono.families.tada.windows import Grid, decode_grid, encode_marks, fit
 from unisono.files import find_folder, load_voice
 from unisono.interface import AlignedTokens, Audio, Span, Speech, Tokenizer, Voice
@@ -39,7 +38,6 @@ from unisono.lm.draws import GeneratorDraws
 from unisono.text import load_tokenizer
 
 CODEC = "HumeAI/tada-codec"  # where published language models find their codec
-SCORER = "spkr-verf"  # subfolder of the codec with the speaker network
 WINDOW_SECONDS, WINDOW_STRIDE = 30.0, 25.0  # of the aligner, for recordings longer than twice that
 MOST_INVENTED = 2000  # tokens of one continuation
 Progress = Callable[[int, int], None]
@@ -194,7 +192,8 @@ class TadaSpeech:
             check_maker(voice.tokens, self.family, self.name, f"voice {voice.name}")
         prompt = voice_prompt(self.model, voice, card.speaker_prompt)
         watch = _Counter(progress, self._steps(spelled, options))
-        speaker = Speaker(self.model, card, prompt, options, draws, self._likeness(prompt, options), watch)
+        likeness = find_likeness(self.model, prompt, options, self._codec, self.sample_rate)
+        speaker = Speaker(self.model, card, prompt, options, draws, likeness, watch)
         for index, sentence in enumerate(spelled):
             yield soften(speak_sentence(speaker, sentence), start=index > 0, end=index + 1 < len(spelled))
         watch.finish()
@@ -236,7 +235,8 @@ class TadaSpeech:
         heard = self._respell(pieces)
         prompt = pieces_prompt(self.model, pieces)
         watch = _Counter(progress, tokens + self.model.config.shift_acoustic)
-        speaker = Speaker(self.model, self.card, prompt, chosen, draws, self._likeness(prompt, chosen), watch)
+        likeness = find_likeness(self.model, prompt, chosen, self._codec, self.sample_rate)
+        speaker = Speaker(self.model, self.card, prompt, chosen, draws, likeness, watch)
         speech = continue_speech(speaker, pieces, tokens, self._speakable)
         watch.finish()
         return with_recording(speech, sound, pieces, heard, self.card.word_lead) if with_prompt else speech
@@ -245,15 +245,6 @@ class TadaSpeech:
     def _speakable(self) -> torch.Tensor:
         """Ids that may be made up: bool [vocabulary]."""
         return speakable(self.tokenizer, self.model.config.vocab_size)
-
-    def _likeness(self, prompt: VoicePrompt, options: SpeakOptions) -> Likeness | None:
-        """The score of sentences against a voice, where one is asked for; finds the speaker network if it is there."""
-        ranked = options.num_acoustic_candidates > 1 and options.scorer == "spkr_verification"
-        wanted = options.speaker_threshold is not None or ranked
-        if wanted and not self.model.can_verify and (self._codec / SCORER).is_dir():
-            network = AcousticSpkrVerf.from_pretrained(self._codec, subfolder=SCORER, device=str(self.model.device))
-            self.model.attach(speaker_scorer=network)
-        return None if options.speaker_threshold is None else likeness_to(self.model, prompt, self.sample_rate)
 
     def _steps(self, spelled: Sequence[Spelled], options: InferenceOptions) -> int:
         """Single steps that the sentences will take."""
