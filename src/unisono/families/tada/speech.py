@@ -15,14 +15,14 @@ from typing import Any
 import torch
 
 from unisono.audio import resample_sinc
-from unisono.errors import CheckpointError, InputError
+from unisono.errors import CheckpointError
 from unisono.families.checks import check_maker, check_seed, check_sound, check_text
 from unisono.families.controls import documented
 from unisono.families.joining import FRAMES_PER_SECOND, cut, join, shift, soften, speech_of
 from unisono.families.spelling import Spelled, spell, spell_sentences
 from unisono.families.tada.aligner import Aligner, AlignerOutput
 from unisono.families.tada.card import Card, make_options, read_card
-from unisono.families.tada.continuing import continue_speech, speakable, with_recording
+from unisono.families.tada.continuing import check_count, continue_speech, speakable, with_recording
 from unisono.families.tada.decoder import Decoder
 from unisono.families.tada.encoder import Encoder
 from unisono.families.tada.likeness import find_likeness
@@ -39,7 +39,6 @@ from unisono.text import load_tokenizer
 
 CODEC = "HumeAI/tada-codec"  # where published language models find their codec
 WINDOW_SECONDS, WINDOW_STRIDE = 30.0, 25.0  # of the aligner, for recordings longer than twice that
-MOST_INVENTED = 2000  # tokens of one continuation
 Progress = Callable[[int, int], None]
 Replacements = Mapping[str, str] | Sequence[tuple[str, str]]
 
@@ -227,8 +226,7 @@ class TadaSpeech:
             AudioError, InputError: unusable sound, text or option. AlignmentError: more tokens than frames.
             GenerationError: a value that is not finite.
         """
-        if not isinstance(tokens, int) or isinstance(tokens, bool) or not 1 <= tokens <= MOST_INVENTED:
-            raise InputError(f"tokens is {tokens!r}, wanted is a whole number from 1 to {MOST_INVENTED}")
+        check_count(tokens)
         chosen, draws = make_options(self.card, options), GeneratorDraws.seeded([check_seed(seed)])
         sound = check_sound(audio)
         pieces = self.encode(sound, text=text)
