@@ -15,6 +15,7 @@ import numpy as np
 import torch
 
 from unisono.audio import resample
+from unisono.errors import InputError
 from unisono.families.joining import speech_of
 from unisono.families.spelling import Spelled
 from unisono.families.tada.breaks import Line
@@ -30,7 +31,14 @@ from unisono.families.tada.voice_prompt import VoicePrompt, prompt_prefix, speak
 from unisono.interface import AlignedTokens, Audio, Span, Speech, Tokenizer
 
 LEAST = 1  # tokens: a finished sentence is followed by another, not by nothing
+MOST = 2000  # tokens of one continuation
 FADE = 120  # samples (5 ms) over which the continuation comes in: a recording may end in the middle of a sound
+
+
+def check_count(tokens: int) -> None:
+    """Raise InputError for a number of tokens that cannot be made up."""
+    if not isinstance(tokens, int) or isinstance(tokens, bool) or not 1 <= tokens <= MOST:
+        raise InputError(f"tokens is {tokens!r}, wanted is a whole number from 1 to {MOST}")
 
 
 def speakable(tokenizer: Tokenizer, vocabulary: int) -> torch.Tensor:

@@ -18,6 +18,7 @@ import torch
 from unisono.audio.speaker import similarity, voice_print
 from unisono.errors import InputError
 from unisono.families.tada.model import TadaForCausalLM
+from unisono.families.tada.options import SpeakOptions
 from unisono.families.tada.plan import speaker_embedder
 from unisono.families.tada.render import expand
 from unisono.families.tada.voice_prompt import VoicePrompt
@@ -36,6 +37,17 @@ class Likeness:
     def score(self, vectors: torch.Tensor, speech: Speech) -> float:
         """How alike speech and voice are, at most 1."""
         return round(self.measure(vectors, speech), 4)
+
+
+def find_likeness(
+    model: TadaForCausalLM, prompt: VoicePrompt, options: SpeakOptions, sample_rate: int
+) -> Likeness | None:
+    """The score of sentences against a voice, None where no threshold asks for it.
+
+    Raises:
+        InputError: there is no voice to compare with. CheckpointError: a speaker network that is damaged.
+    """
+    return None if options.speaker_threshold is None else likeness_to(model, prompt, sample_rate)
 
 
 @torch.inference_mode()

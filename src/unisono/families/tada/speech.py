@@ -14,28 +14,26 @@ from typing import Any
 import torch
 
 from unisono.align.transcribe import Recogniser
-from unisono.errors import InputError
 from unisono.families.checks import check_seed, check_sound, check_text
 from unisono.families.controls import documented
 from unisono.families.joining import FRAMES_PER_SECOND, cut, join, shift, soften, speech_of
 from unisono.families.spelling import Spelled, spell_sentences
 from unisono.families.tada.aligner import Aligner
 from unisono.families.tada.card import Card, make_options
-from unisono.families.tada.continuing import continue_speech, speakable, with_recording
+from unisono.families.tada.continuing import check_count, continue_speech, speakable, with_recording
 from unisono.families.tada.encoder import Encoder
-from unisono.families.tada.likeness import Likeness, likeness_to
+from unisono.families.tada.likeness import find_likeness
 from unisono.families.tada.model import TadaForCausalLM
-from unisono.families.tada.options import InferenceOptions, SpeakOptions
+from unisono.families.tada.options import InferenceOptions
 from unisono.families.tada.recordings import Recordings
 from unisono.families.tada.sentence import Speaker, speak_sentence
 from unisono.families.tada.state import Stepped
-from unisono.families.tada.voice_prompt import VoicePrompt, check_pieces, pieces_prompt, voice_prompt
+from unisono.families.tada.voice_prompt import check_pieces, pieces_prompt, voice_prompt
 from unisono.families.tada.windows import Grid, decode_grid, fit
 from unisono.files import load_voice, read_voice
 from unisono.interface import AlignedTokens, Audio, Span, Speech, Tokenizer, Voice
 from unisono.lm.draws import GeneratorDraws
 
-MOST_INVENTED = 2000  # tokens of one continuation
 Progress = Callable[[int, int], None]
 Replacements = Mapping[str, str] | Sequence[tuple[str, str]]
 
@@ -151,7 +149,8 @@ class TadaSpeech:
             self.recordings.maker.check(voice.tokens, f"voice {voice.name}")
         prompt = voice_prompt(self.model, voice, card.speaker_prompt)
         watch = _Counter(progress, self._steps(spelled, options))
-        speaker = Speaker(self.model, card, prompt, options, draws, self._likeness(prompt, options), watch)
+        likeness = find_likeness(self.model, prompt, options, self.sample_rate)
+        speaker = Speaker(self.model, card, prompt, options, draws, likeness, watch)
         for index, sentence in enumerate(spelled):
             yield soften(speak_sentence(speaker, sentence), start=index > 0, end=index + 1 < len(spelled))
         watch.finish()
@@ -185,15 +184,15 @@ class TadaSpeech:
             AudioError, InputError: unusable sound, text or option. AlignmentError: more tokens than frames.
             GenerationError: a value that is not finite.
         """
-        if not isinstance(tokens, int) or isinstance(tokens, bool) or not 1 <= tokens <= MOST_INVENTED:
-            raise InputError(f"tokens is {tokens!r}, wanted is a whole number from 1 to {MOST_INVENTED}")
+        check_count(tokens)
         chosen, draws = make_options(self.card, options), GeneratorDraws.seeded([check_seed(seed)])
         sound = check_sound(audio)
         pieces = self.encode(sound, text=text)
         heard = self._respell(pieces)
         prompt = pieces_prompt(self.model, pieces)
         watch = _Counter(progress, tokens + self.model.config.shift_acoustic)
-        speaker = Speaker(self.model, self.card, prompt, chosen, draws, self._likeness(prompt, chosen), watch)
+        likeness = find_likeness(self.model, prompt, chosen, self.sample_rate)
+        speaker = Speaker(self.model, self.card, prompt, chosen, draws, likeness, watch)
         speech = continue_speech(speaker, pieces, tokens, self._speakable)
         watch.finish()
         return with_recording(speech, sound, pieces, heard, self.card.word_lead) if with_prompt else speech
@@ -202,10 +201,6 @@ class TadaSpeech:
     def _speakable(self) -> torch.Tensor:
         """Ids that may be made up: bool [vocabulary]."""
         return speakable(self.tokenizer, self.model.config.vocab_size)
-
-    def _likeness(self, prompt: VoicePrompt, options: SpeakOptions) -> Likeness | None:
-        """The score of sentences against a voice, where one is asked for."""
-        return None if options.speaker_threshold is None else likeness_to(self.model, prompt, self.sample_rate)
 
     def _steps(self, spelled: Sequence[Spelled], options: InferenceOptions) -> int:
         """Single steps that the sentences will take."""

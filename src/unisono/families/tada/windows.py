@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from torch.nn import functional
 
+from unisono.errors import GenerationError
 from unisono.families.tada.heads import HOP, SILENT, Phases, Piece, render
 
 if TYPE_CHECKING:
@@ -142,5 +143,11 @@ def front_frames(encoder: Encoder, wave: torch.Tensor, window: int = WINDOW) -> 
 
 
 def fit(wave: torch.Tensor, samples: int) -> np.ndarray:
-    """A wave [N] cut, or continued with silence, to float32 [samples]; the published decoder gives 6 too few."""
+    """A wave [N] cut, or continued with silence, to float32 [samples]; the published decoder gives 6 too few.
+
+    Raises:
+        GenerationError: a value that is not finite.
+    """
+    if not bool(torch.isfinite(wave).all()):
+        raise GenerationError("the decoder made a value that is not a finite number: the decoder or voice is damaged")
     return functional.pad(wave[:samples].float(), (0, max(samples - len(wave), 0))).cpu().numpy()
