@@ -87,7 +87,7 @@ def test_kept_vectors_are_bit_equal_and_kept_sound_is_shifted(spoken, edits):
             theirs = before.audio[low - shift * HOP : low - shift * HOP + len(mine)]
             np.testing.assert_allclose(mine, theirs, atol=1e-4)
             checked += high - low
-    assert checked > 2 * 24000
+    assert checked > 10 * HOP
 
 
 @pytest.mark.parametrize("edits", EDITS[:4], ids=str)
