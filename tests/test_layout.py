@@ -29,6 +29,7 @@ HOUSE = [
     "console",
     "options",
     "voice_commands",
+    "lab_commands",
     "cli",
 ]
 LONGEST_FILE, LONGEST_FUNCTION = 400, 60
