@@ -79,5 +79,5 @@ def feature_loss(
     gate = nn.functional.binary_cross_entropy_with_logits(voicing, voiced, reduction="none")
     gate = masked_mean(gate, mask)
     loss = level + 0.6 * shape + 0.4 * slope + 2.0 * tone + 0.2 * gate
-    numbers = {"mel": float(level.detach()), "cepstra": float(shape.detach()), "pitch": float(tone.detach()), "voicing": float(gate.detach())}
-    return loss, numbers
+    parts = {"mel": level, "cepstra": shape, "pitch": tone, "voicing": gate}
+    return loss, {name: float(part.detach()) for name, part in parts.items()}
