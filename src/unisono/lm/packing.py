@@ -17,8 +17,8 @@ PACKINGS = ("none", "blocked", "int8")
 FUSED_LIMIT = 64_000_000
 # Beyond this many rows the dense product on expanded weights wins over the packed kernel.
 FEW_ROWS = 32
-# Weights from which float32 products of few rows are left to oneDNN (docs/performance.md): at two rows, both branches of
-# guidance, it reads a large matrix 1.6 times as fast as the default does, in blocks filled up to four rows 2.3 times.
+# Weights from which float32 products of few rows are left to oneDNN (docs/performance.md): at two rows, both branches
+# of guidance, it reads a large matrix 1.6 times as fast as the default does, in blocks filled up to four 2.3 times.
 LARGE = 1_000_000
 BLOCK_ROWS = 4
 KERNEL_STEP = 16  # the packed kernel reads inputs in steps of this, past the end of rows that are no multiple of it
