@@ -43,6 +43,8 @@ def _run(app: Callable[..., Any], argv: Sequence[str] | None) -> int:
     try:
         result = app(args=argv, prog_name="unisono", standalone_mode=False)
         sys.stdout.flush()
+        if result == INTERRUPTED:  # typer has caught it
+            raise KeyboardInterrupt
         return result if isinstance(result, int) else 0
     except UnisonoError as problem:
         return _fail(str(problem))

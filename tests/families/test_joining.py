@@ -87,7 +87,7 @@ def test_families_by_name():
 
 @pytest.mark.parametrize("loud", [0.3, 1.0])
 def test_joined_parts_make_no_click(loud):
-    """No sample step at or near a seam is over the 99.9th percentile of the steps inside of its own part."""
+    """No sample step at a seam, or where joining changed the sound, is over the 99.9th percentile of its own part's."""
     at = np.arange(24000) / 24000
     rng = np.random.default_rng(0)
     parts = []
@@ -99,8 +99,8 @@ def test_joined_parts_make_no_click(loud):
     steps = np.abs(np.diff(whole))
     limits = [np.percentile(np.abs(np.diff(part.audio)), 99.9) for part in parts]
     for index, seam in enumerate((24000, 48000)):
-        assert steps[seam - 240 : seam - 1].max() <= limits[index]
-        assert steps[seam - 1] <= min(limits) and steps[seam : seam + 240].max() <= limits[index + 1]
+        assert steps[seam - 120 : seam - 1].max() <= limits[index]
+        assert steps[seam - 1] <= min(limits) and steps[seam : seam + 120].max() <= limits[index + 1]
     assert whole[0] == parts[0].audio[0] and whole[-1] == parts[-1].audio[-1]  # the outer ends stay
 
 
