@@ -109,6 +109,7 @@ def test_an_interrupt_leaves_no_file(work, tiny_folder):
         time.sleep(0.1)
     assert process.poll() is None and list(work.iterdir())
     process.send_signal(signal.SIGINT)
-    error = process.stderr.read().decode()
+    with process.stderr:
+        error = process.stderr.read().decode()
     assert process.wait(60) == 130 and error.splitlines()[-1] == "unisono: interrupted"
     assert list(work.iterdir()) == []
