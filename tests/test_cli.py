@@ -3,17 +3,14 @@
 import io
 import json
 import os
-import resource
 import signal
 import subprocess
 import sys
-import time
 import wave
 
 import numpy as np
 import pytest
 
-from unisono import hub
 from unisono.audio import read_audio
 from unisono.cli import SENTENCE, main
 from unisono.files import load_tokens
@@ -135,23 +132,31 @@ def test_help_and_version(capsys):
 def test_commands_of_the_contract_exist(capsys):
     assert main(["--help"]) == 0
     out = capsys.readouterr().out
-    for command in ("say", "align", "encode", "decode", "prepare", "train", "eval", "models", "voice"):
+    for command in (
+        "say",
+        "continue",
+        "align",
+        "encode",
+        "decode",
+        "edit",
+        "prepare",
+        "train",
+        "eval",
+        "convert",
+        "bench",
+        "models",
+        "voice",
+    ):
         assert f"\n  {command} " in out
 
 
-@pytest.mark.parametrize("arguments", [["-c", "import unisono"], ["-m", "unisono", "--help"]])
-def test_start_is_quick(arguments):
-    """Half a second for `import unisono` and `unisono --help`; of processor time, for other work may run beside."""
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    subprocess.run([sys.executable, *arguments], check=True, capture_output=True)
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 0.5
-
-
-def test_loading_is_quick_after_the_imports(tiny_folder, tiny_model):
-    start = time.process_time()
-    hub.load(tiny_folder, device="cpu")
-    assert time.process_time() - start < 1.0
+@pytest.mark.parametrize("start", ["import unisono", "from unisono.cli import main; main(['--help'])"])
+def test_what_takes_long_to_import_waits_until_it_is_needed(start):
+    """Neither `import unisono` nor `unisono --help` loads torch and other large libraries."""
+    heavy = ("torch", "transformers", "scipy", "matplotlib", "huggingface_hub", "num2words")
+    code = f"import sys; {start}; sys.exit(' '.join(name for name in {heavy!r} if name in sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.stderr.strip() == ""
 
 
 def test_progress_only_on_a_terminal(work, builtin, monkeypatch, capsys):
