@@ -3,6 +3,7 @@
 import itertools
 import shutil
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ import torch
 
 from unisono import hub
 from unisono.errors import CheckpointError, GenerationError, GenerationWarning, InputError
+from unisono.families.tada import sentence
 from unisono.families.tada.speaker import AcousticSpkrVerf, AcousticSpkrVerfConfig
 
 TEXT = "Hello there, how are you today?"
@@ -17,6 +19,24 @@ TEXT = "Hello there, how are you today?"
 
 def gaps(speech):
     return [token.gap for token in speech.tokens]
+
+
+def test_a_sentence_hears_the_end_of_the_one_before(tiny_model, monkeypatch):
+    text, heard = "One and two. Three and four.", []
+    plan = sentence.plan_sentence
+    monkeypatch.setattr(sentence, "plan_sentence", lambda *a, **kw: heard.append(a[1]) or plan(*a, **kw))
+    monkeypatch.setattr(tiny_model, "card", replace(tiny_model.card, carry=5))
+    speech = tiny_model.say(text, seed=2)
+    (voice, second), end = heard, len(tiny_model.recordings.spell("One and two.").ids)
+    assert second.ids == [*voice.ids, *(token.id for token in speech.tokens[end - 5 : end])]
+    assert second.positions.diff().min() >= 1 and second.system == voice.system
+    between = [token.position for token in speech.tokens[end - 6 : end]]
+    assert second.positions.diff()[0, -5:].tolist() == np.diff(between).tolist()
+    assert torch.equal(second.vectors[:, : voice.vectors.shape[1]], voice.vectors)
+    pieces = [piece.audio for piece in tiny_model.stream(text, seed=2)]
+    assert np.array_equal(np.concatenate(pieces), speech.audio)
+    monkeypatch.setattr(tiny_model, "card", replace(tiny_model.card, carry=0))
+    assert not np.array_equal(tiny_model.say(text, seed=2).audio, speech.audio)
 
 
 @pytest.mark.parametrize("speed", [0.7, 1.2, 1.5])

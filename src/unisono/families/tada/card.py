@@ -33,6 +33,7 @@ class Card:
         max_gap: longest distance between two marks in frames; 0 = whatever the model draws.
         pause_text: what stands for a pause in the text that the model reads, so that its sound falls silent; "" =
             nothing, the bits of the gap alone make the pause.
+        carry: last tokens of a sentence that the next one hears behind the voice, so that the melody goes on.
         quantize: packing of the weights on a CPU when the user names none: "int8" or "none".
         options: generation options, under our names or the published ones.
     """
@@ -51,6 +52,7 @@ class Card:
     word_lead: float = 0.0
     max_gap: int = 0
     pause_text: str = ",.."
+    carry: int = 0
     quantize: str = "none"
     options: Mapping[str, Any] = field(default_factory=dict)
 

@@ -25,7 +25,7 @@ from unisono.families.tada.plan import Invention, Plan, make_plan
 from unisono.families.tada.prompt import prompt_tables, sequence_ids
 from unisono.families.tada.published import run
 from unisono.families.tada.render import HOP
-from unisono.families.tada.sentence import Speaker, best_take, render_line
+from unisono.families.tada.sentence import Speaker, Take, best_take, render_line
 from unisono.families.tada.timing import Tempo
 from unisono.families.tada.voice_prompt import VoicePrompt, prompt_prefix, speaker_scorer
 from unisono.interface import AlignedTokens, Audio, Span, Speech, Tokenizer
@@ -61,12 +61,12 @@ def continue_speech(speaker: Speaker, pieces: AlignedTokens, tokens: int, allowe
     Raises:
         GenerationError: a value that is not finite.
     """
-    return best_take(speaker, "the continuation", lambda: _take(speaker, pieces, tokens, allowed))
+    return best_take(speaker, "the continuation", lambda: _take(speaker, pieces, tokens, allowed)).speech
 
 
 @torch.inference_mode()
-def _take(speaker: Speaker, pieces: AlignedTokens, tokens: int, allowed: torch.Tensor) -> tuple[Speech, torch.Tensor]:
-    """One take, and its vectors [n, A] as the language model made them."""
+def _take(speaker: Speaker, pieces: AlignedTokens, tokens: int, allowed: torch.Tensor) -> Take:
+    """One take."""
     model, options = speaker.model, speaker.options
     left = pieces.frames - int(pieces.positions[-1])  # frames of the recording after its last mark
     plan, last = _plan(model, speaker.prompt, options, tokens, allowed, left)
@@ -82,7 +82,7 @@ def _take(speaker: Speaker, pieces: AlignedTokens, tokens: int, allowed: torch.T
         Audio(samples, audio.sample_rate),
         speaker.card.word_lead,
     )
-    return speech, slots.vectors[0, last + 1 : last + 1 + len(ids)]
+    return Take(speech, slots.vectors[0, last + 1 : last + 1 + len(ids)], ids, positions)
 
 
 def _plan(

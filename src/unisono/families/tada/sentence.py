@@ -8,6 +8,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import torch
 
@@ -50,7 +51,16 @@ class Speaker:
     watch: Observer | None = None
 
 
-def speak_sentence(speaker: Speaker, spelled: Spelled) -> Speech:
+class Take(NamedTuple):
+    """A speech, and what it was made of: `ids` [n], vectors [n, A], normalised, `positions` [n], 1-based frames."""
+
+    speech: Speech
+    vectors: torch.Tensor
+    ids: list[int]
+    positions: list[int]
+
+
+def speak_sentence(speaker: Speaker, spelled: Spelled) -> Take:
     """Speak one sentence; it ends at the mark of the end token. See `best_take` for what it warns of.
 
     Raises:
@@ -59,23 +69,40 @@ def speak_sentence(speaker: Speaker, spelled: Spelled) -> Speech:
     return best_take(speaker, spelled.source, lambda: _take(speaker, spelled))
 
 
-def best_take(speaker: Speaker, source: str, take: Callable[[], tuple[Speech, torch.Tensor]]) -> Speech:
+def after(speaker: Speaker, voice: VoicePrompt, take: Take) -> Speaker:
+    """The speaker of the sentence after a take: the take's last tokens follow the voice, so that its melody goes on."""
+    count = min(speaker.card.carry, len(take.ids))
+    if count == 0:
+        return speaker
+    frames = torch.tensor([take.positions[-count:]], device=voice.positions.device)
+    before = take.positions[-count - 1] if count < len(take.ids) else 0
+    start = int(voice.positions[0, -1]) if voice.ids else 0
+    prompt = VoicePrompt(
+        [*voice.ids, *take.ids[-count:]],
+        torch.cat([voice.vectors, take.vectors[None, -count:].to(voice.vectors)], 1),
+        torch.cat([voice.positions, frames - before + start], 1),
+        voice.system,
+    )
+    return replace(speaker, prompt=prompt)
+
+
+def best_take(speaker: Speaker, source: str, take: Callable[[], Take]) -> Take:
     """One take, or with a speaker threshold as many as it needs to sound like the voice; the best of them.
 
     Args:
-        source: what messages call it. take: makes a speech and its vectors [n, A], another one every time.
+        source: what messages call it. take: makes another one every time.
 
     Warns:
         GenerationWarning: no take was enough like the voice.
     """
     if speaker.likeness is None:
-        return take()[0]
+        return take()
     options, best, scores = speaker.options, None, []
     while len(scores) <= options.retries:
-        speech, vectors = take()
-        scores.append(speaker.likeness.score(vectors, speech))
+        made = take()
+        scores.append(speaker.likeness.score(made.vectors, made.speech))
         if best is None or scores[-1] > max(scores[:-1]):
-            best = speech
+            best = made
         if scores[-1] >= options.speaker_threshold:
             break
     else:
@@ -85,12 +112,12 @@ def best_take(speaker: Speaker, source: str, take: Callable[[], tuple[Speech, to
             GenerationWarning,
             stacklevel=2,
         )
-    return replace(best, speaker_scores=[scores])
+    return best._replace(speech=replace(best.speech, speaker_scores=[scores]))
 
 
 @torch.inference_mode()
-def _take(speaker: Speaker, spelled: Spelled) -> tuple[Speech, torch.Tensor]:
-    """One take, and its vectors [n, A] as the language model made them."""
+def _take(speaker: Speaker, spelled: Spelled) -> Take:
+    """One take."""
     model, card = speaker.model, speaker.card
     script = line(spelled, speaker.options.speed, model.tokenizer.encode(card.pause_text) if card.pause_text else [])
     plan, last = plan_sentence(
@@ -106,7 +133,7 @@ def _take(speaker: Speaker, spelled: Spelled) -> tuple[Speech, torch.Tensor]:
     slots = run(model, plan, speaker.draws, speaker.watch)
     audio, positions = render_line(speaker, spelled.source, script, slots, last)
     speech = speech_of(spelled, [positions[index] for index in script.shown], audio, card.word_lead)
-    return speech, slots.vectors[0, last + 1 : last + 1 + len(script.ids)]
+    return Take(speech, slots.vectors[0, last + 1 : last + 1 + len(script.ids)], script.ids, positions)
 
 
 def render_line(speaker: Speaker, source: str, script: Line, slots: Slots, last: int) -> tuple[Audio, list[int]]:

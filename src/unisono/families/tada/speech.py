@@ -26,7 +26,7 @@ from unisono.families.tada.likeness import find_likeness
 from unisono.families.tada.model import TadaForCausalLM
 from unisono.families.tada.options import InferenceOptions
 from unisono.families.tada.recordings import Recordings
-from unisono.families.tada.sentence import Speaker, speak_sentence
+from unisono.families.tada.sentence import Speaker, after, speak_sentence
 from unisono.families.tada.state import Stepped
 from unisono.families.tada.voice_prompt import check_pieces, pieces_prompt, voice_prompt
 from unisono.families.tada.windows import Grid, decode_grid, fit
@@ -152,7 +152,9 @@ class TadaSpeech:
         likeness = find_likeness(self.model, prompt, options, self.sample_rate)
         speaker = Speaker(self.model, card, prompt, options, draws, likeness, watch)
         for index, sentence in enumerate(spelled):
-            yield soften(speak_sentence(speaker, sentence), start=index > 0, end=index + 1 < len(spelled))
+            take = speak_sentence(speaker, sentence)
+            yield soften(take.speech, start=index > 0, end=index + 1 < len(spelled))
+            speaker = after(speaker, prompt, take)
         watch.finish()
 
     @documented
