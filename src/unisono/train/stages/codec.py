@@ -1,7 +1,7 @@
 """Codec stage: encoder and decoder as an autoencoder with latent noise, judged on log-mel, pitch and voicing.
 
 With `options.waveform` the vocoder inside the decoder is trained too, on the decoded features ("decoder stage"), and
-with `options.freeze_encoder` the encoder keeps its weights.
+with `options.freeze_encoder` or `options.freeze_decoder` one half keeps its weights.
 
 Axes: B batch, N samples, L codec frames, M = 2L mel frames, T tokens, D vector width.
 """
@@ -47,6 +47,7 @@ class CodecTask:
         self.options = {
             "waveform": False,
             "freeze_encoder": False,
+            "freeze_decoder": False,
             "segment": 50,
             "grow": [],
             "adversarial": {},
@@ -93,6 +94,8 @@ class CodecTask:
             self.module["decoder"].wav_decoder.vocoder.requires_grad_(False)
         if self.options["freeze_encoder"]:
             self.module["encoder"].requires_grad_(False)
+        if self.options["freeze_decoder"]:
+            self.module["decoder"].requires_grad_(False)
 
     def batch(self, step: int) -> CodecBatch:
         """The batch of a step, on the device."""
