@@ -65,8 +65,14 @@ def _run(app: Callable[..., Any], argv: Sequence[str] | None) -> int:
 
 def _fail(sentence: str, code: int = FAILED) -> int:
     """One line on stderr."""
-    print(f"unisono: {' '.join(sentence.split())}", file=sys.stderr)
+    print(f"unisono: {_one_line(sentence)}", file=sys.stderr)
     return code
+
+
+def _one_line(sentence: str) -> str:
+    """A sentence fit for a terminal: no line breaks, and what a terminal would obey, such as ESC, written out."""
+    line = " ".join(sentence.split())
+    return "".join(character if character.isprintable() else ascii(character)[1:-1] for character in line)
 
 
 def _drop_stdout() -> None:
@@ -96,7 +102,7 @@ def _be_quiet() -> None:
 def _show_warning(message: Warning | str, category: type[Warning], *place: Any, **rest: Any) -> None:
     """Ours are one line without the place in the code that Python shows; others come only where -W asks for them."""
     if issubclass(category, UnisonoWarning):
-        print(f"unisono: warning: {' '.join(str(message).split())}", file=sys.stderr)
+        print(f"unisono: warning: {_one_line(str(message))}", file=sys.stderr)
     else:
         print(warnings.formatwarning(message, category, *place[:2]), end="", file=sys.stderr)
 

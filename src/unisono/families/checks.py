@@ -6,6 +6,7 @@ from pathlib import Path
 
 from unisono.audio import check_audio, read_audio
 from unisono.errors import AlignmentError, InputError
+from unisono.files.outputs import is_unicode
 from unisono.interface import Audio
 
 
@@ -17,10 +18,8 @@ def check_text(text: str) -> str:
     """
     if not isinstance(text, str):
         raise InputError(f"the text is a {type(text).__name__}, wanted is a string")
-    try:
-        text.encode("utf-8")
-    except UnicodeEncodeError:
-        raise InputError("the text is not valid UTF-8: save or type it as UTF-8") from None
+    if not is_unicode(text):
+        raise InputError("the text is not valid UTF-8: save or type it as UTF-8")
     if not text.strip():
         raise InputError("the text is empty: give at least one word")
     if not any(character.isalnum() for character in text):
