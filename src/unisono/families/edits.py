@@ -103,6 +103,8 @@ def find_phrase(text: str, wanted: str) -> Span:
 def _occurrences(text: str, phrase: str) -> list[Span]:
     """Where a phrase stands as whole words."""
     words = phrase.split()
+    if sum(map(len, words)) > len(text):
+        return []
     left = "" if _SPACELESS.match(words[0]) else r"(?<![^\W_])(?<![^\W_]['’])"
     right = "" if _SPACELESS.match(words[-1][-1]) else r"(?!['’]?[^\W_])"
     pattern = left + r"\s+".join(map(re.escape, words)) + right

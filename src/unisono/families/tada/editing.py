@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from unisono.families.tada.speech import TadaSpeech
 
 MOST = 2000  # tokens that one edit makes
+LONGEST_TOKEN = 20  # characters, generously: what is longer is refused unread
 
 CONTEXT = 750  # frames of the recording that the model hears before an edit: 15 seconds
 LEAST_CONTEXT = 250  # with less than 5 seconds before the edit, what follows it is heard first
@@ -100,6 +101,8 @@ def edit_recording(
 
 def check_new_words(tts: TadaSpeech, new: str) -> None:
     """What cannot be read, or is more than an edit, is refused before the recording is read. Raises InputError."""
+    if len(new) > MOST * LONGEST_TOKEN:
+        raise InputError(f"the new words are {len(new)} characters, an edit makes words and sentences: use say")
     count = len(tts.spell(check_text(new)).ids)
     if count > MOST:
         raise InputError(f"the new words are {count} tokens, one edit makes at most {MOST}: make several, or use say")
