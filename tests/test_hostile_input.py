@@ -4,6 +4,7 @@ To add an input, add a line to `SOUNDS`, `TEXTS` or `OUTPUTS`; to add a command,
 `{text}` and `{output}` stand for what it takes. Every command is tried with every input it takes.
 """
 
+import csv
 import errno
 import json
 import os
@@ -17,6 +18,7 @@ import soundfile
 
 from unisono import hub
 from unisono.cli import main
+from unisono.errors import UnisonoError
 from unisono.files import load_tokens
 
 REFUSED, WORKS, EITHER = "refused", "works", "either"
@@ -262,3 +264,52 @@ def test_eight_channels_are_mixed_down(attempt):
         assert attempt("align", sound=sound, output=f"{len(written)}.json")
         written.append(json.loads(Path(f"{len(written)}.json").read_text()))
     assert written[0]["words"] == written[1]["words"]
+
+
+def test_words_that_look_like_the_format(sounds, work, tiny_folder, capsys):
+    """Marks of the formats inside of words break none: every format has an entry for every word that JSON has."""
+    text, sound = 'Hello "so", <i>it</i>\n\n--> 1,5 & x=[a].', str(sounds / "good.wav")
+    marks = {"w.srt": " --> 00:", "w.vtt": " --> 00:", "w.csv": "\n", "w.TextGrid": "xmax = "}
+    for command in (["say", text, "--words"], ["align", sound, "--text", text, "-o"]):
+        for name in ["w.json", *marks]:
+            assert main([*command, name, "--model", str(tiny_folder)]) == 0
+        words = json.loads(Path("w.json").read_text())["words"]
+        assert '"so",' in [word["text"] for word in words]
+        for name in ("w.srt", "w.vtt"):
+            assert Path(name).read_text().count(marks[name]) == len(words)
+        with open("w.csv", newline="") as file:
+            assert [row[0] for row in csv.reader(file)][1:] == [word["text"] for word in words]
+        assert 'text = """so"","' in Path("w.TextGrid").read_text()
+
+
+def test_home_of_voices_that_is_a_file(attempt, work, monkeypatch):
+    monkeypatch.setenv("UNISONO_HOME", str(work / "kept"))
+    assert not attempt("voice add")
+
+
+@pytest.mark.parametrize("command", ["voice add", "voice heard"])
+def test_a_full_disk_for_voices(command, attempt, monkeypatch):
+    def full(*args, **kwargs):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "replace", full)
+    assert not attempt(command)
+
+
+REFUSED_CALLS = {
+    "a voice's name": lambda tts, sound: tts.say("Hello.", voice="someone"),
+    "a voice's number": lambda tts, sound: list(tts.stream("Hello.", voice=3)),
+    "bare samples": lambda tts, sound: tts.voice(np.zeros(9000, np.float32), text="Hello."),
+    "a speech": lambda tts, sound: tts.edit(tts.say("Hello."), text="Hello.", delete=["Hello"]),
+    "no pairs": lambda tts, sound: tts.edit(sound, text=GOOD_TEXT, replace="there=you"),
+    "pairs of two letters": lambda tts, sound: tts.edit(sound, text=GOOD_TEXT, replace=["ab"]),
+    "a list to stream": lambda tts, sound: list(tts.stream(["Hello."])),
+    "an unknown option": lambda tts, sound: tts.say("Hello.", pitch=2),
+    "a sound to continue that is not there": lambda tts, sound: tts.continue_("missing.wav", text="Hello."),
+}
+
+
+@pytest.mark.parametrize("call", REFUSED_CALLS)
+def test_calls_from_python(call, sounds, work, tiny_model):
+    with pytest.raises(UnisonoError):
+        REFUSED_CALLS[call](tiny_model, sounds / "good.wav")

@@ -60,7 +60,8 @@ def _run(app: Callable[..., Any], argv: Sequence[str] | None) -> int:
         # typer's own errors, whose class is not public in every version; all else is a bug and keeps its traceback.
         if (format_message := getattr(problem, "format_message", None)) is None:
             raise
-        return _fail(f"{format_message().rstrip('.')} (see unisono --help)")
+        place = getattr(getattr(problem, "ctx", None), "command_path", "unisono")
+        return _fail(f"{format_message().rstrip('.')} (see {place} --help)")
 
 
 def _fail(sentence: str, code: int = FAILED) -> int:
