@@ -20,6 +20,7 @@ from unisono.options import (
     PlotOption,
     QuantizeOption,
     Recording,
+    Said,
     TokenizerOption,
     Transcript,
     given,
@@ -102,7 +103,7 @@ def say(
 @console.with_controls
 def continue_(
     recording: Recording,
-    text: Transcript,
+    text: Said,
     tokens: Annotated[int, typer.Option(help="Make up at most so many tokens of text, 1 to 2000.")] = 40,
     output: Annotated[
         str, typer.Option("-o", "--output", help='Sound file (.wav .flac .ogg .opus .mp3); "-" is WAV on stdout.')
@@ -221,7 +222,7 @@ def decode(
 @app.command()
 def edit(
     recording: Recording,
-    text: Transcript,
+    text: Said,
     replace: Annotated[
         list[str] | None, typer.Option(metavar="OLD=NEW", help='Other words in their place; "word#2" is the second.')
     ] = None,
@@ -243,6 +244,8 @@ def edit(
     device: DeviceOption = None,
     dtype: DtypeOption = None,
     quantize: QuantizeOption = None,
+    codec: CodecOption = None,
+    tokenizer: TokenizerOption = None,
 ) -> None:
     """Replace, delete or add words of a recording, in its own voice. Each option may be given several times."""
     from unisono import align, files, speak
@@ -254,7 +257,7 @@ def edit(
         (tokens, console.check_tensor_path),
     )
     edits = speak.read_edits(text, replace, delete, insert_after)
-    tts, _ = load_model(model, device, dtype, quantize)
+    tts, _ = load_model(model, device, dtype, quantize, codec=codec, tokenizer=tokenizer)
     options = given(steps=steps, guidance=guidance, temperature=temperature)
     with console.progress_bar("token") as progress:
         spoken, pieces = speak.edit(tts, recording, text, edits, seed=seed, progress=progress, **options)

@@ -60,13 +60,20 @@ def _run(app: Callable[..., Any], argv: Sequence[str] | None) -> int:
         # typer's own errors, whose class is not public in every version; all else is a bug and keeps its traceback.
         if (format_message := getattr(problem, "format_message", None)) is None:
             raise
-        return _fail(f"{format_message().rstrip('.')} (see unisono --help)")
+        place = getattr(getattr(problem, "ctx", None), "command_path", "unisono")
+        return _fail(f"{format_message().rstrip('.')} (see {place} --help)")
 
 
 def _fail(sentence: str, code: int = FAILED) -> int:
     """One line on stderr."""
-    print(f"unisono: {' '.join(sentence.split())}", file=sys.stderr)
+    print(f"unisono: {_one_line(sentence)}", file=sys.stderr)
     return code
+
+
+def _one_line(sentence: str) -> str:
+    """A sentence fit for a terminal: no line breaks, and what a terminal would obey, such as ESC, written out."""
+    line = " ".join(sentence.split())
+    return "".join(character if character.isprintable() else ascii(character)[1:-1] for character in line)
 
 
 def _drop_stdout() -> None:
@@ -96,7 +103,7 @@ def _be_quiet() -> None:
 def _show_warning(message: Warning | str, category: type[Warning], *place: Any, **rest: Any) -> None:
     """Ours are one line without the place in the code that Python shows; others come only where -W asks for them."""
     if issubclass(category, UnisonoWarning):
-        print(f"unisono: warning: {' '.join(str(message).split())}", file=sys.stderr)
+        print(f"unisono: warning: {_one_line(str(message))}", file=sys.stderr)
     else:
         print(warnings.formatwarning(message, category, *place[:2]), end="", file=sys.stderr)
 

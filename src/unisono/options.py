@@ -36,6 +36,7 @@ LanguageOption = Annotated[
 ]
 Recording = Annotated[str, typer.Argument(help='Sound file of any rate, or "-" for standard input.')]
 Transcript = Annotated[str | None, typer.Option("--text", help="What the recording says; or see --asr.")]
+Said = Annotated[str, typer.Option("--text", help="What the recording says, in its words.")]
 AsrOption = Annotated[
     str | None,
     typer.Option(

@@ -55,7 +55,9 @@ def measure(settings: Settings, progress: Callable[[str], None] = lambda line: N
     progress("loading")
     loaded = load(settings)
     where = machine(loaded.device)
-    text = settings.text or (SHORT if is_random(settings.model) else SENTENCE)
+    text = settings.text
+    if text is None:
+        text = SHORT if is_random(settings.model) else SENTENCE
     ours, theirs = _engine(loaded, settings, text), _other(loaded, settings, text)
     progress("warming up")
     ours()

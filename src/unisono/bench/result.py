@@ -165,11 +165,12 @@ def table(report: Mapping[str, Any]) -> list[tuple[str, str]]:
     details, part, first = report["details"], report["ms_per_token"], report["time_to_first_audio_ms"]
     machine, against, floor = report["machine"], report["against"], details["floor_ms_per_token"]
     place = machine["accelerator"] or f"{machine['processor']}, {machine['cores']} cores"
+    threads = _several(report["threads"], "thread")
     rows = [
         ("machine", f"{place}; load average {machine['load_average']}"),
         ("versions", ", ".join(f"{name} {number}" for name, number in report["versions"].items())),
         ("model", f"{report['model']}, {report['dtype']}, quantize {details['quantize']}, {details['steps']} steps"),
-        ("ran", f"on {report['device']}, {report['threads']} threads, batch {details['batch']}, {_runs(details)}"),
+        ("ran", f"on {report['device']}, {threads}, batch {details['batch']}, {_runs(details)}"),
         ("load", f"{report['load_s']:.2f} s"),
         ("speed", f"RTF {report['rtf']:.3f}, {report['times_real_time']:.1f} × real time"),
         ("first audio", f"{first['p50']:.0f} ms (p95 {first['p95']:.0f})"),
@@ -194,7 +195,12 @@ def _share(floor: float, measured: float) -> str:
     return f" (reading its weights takes {floor:.2f}: {floor / measured:.0%})" if measured > 0 else ""
 
 
+def _several(count: int, what: str) -> str:
+    """ "1 run", "2 runs"."""
+    return f"{count} {what}{'' if count == 1 else 's'}"
+
+
 def _runs(details: Mapping[str, Any]) -> str:
     """How often, and through what."""
     count = len(details["seconds"])
-    return f"{count} runs of {details['tokens']} tokens{' through stream' if details['stream'] else ''}"
+    return f"{_several(count, 'run')} of {details['tokens']} tokens{' through stream' if details['stream'] else ''}"

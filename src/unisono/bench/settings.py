@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from unisono.errors import InputError
+from unisono.families.checks import check_text
 
 AGAINST = ("reference", "reference-separate", "single")
 DTYPES = ("float32", "bfloat16", "float16")
@@ -44,6 +45,8 @@ class Settings:
 
     def check(self) -> None:
         """Raise InputError for the first value that cannot be used."""
+        if self.text is not None:
+            check_text(self.text)
         for name, most in (("batch", 4096), ("threads", 4096), ("steps", 1000), ("reference_steps", 1000)):
             value = getattr(self, name)
             if value is not None and not 1 <= value <= most:

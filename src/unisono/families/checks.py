@@ -6,7 +6,8 @@ from pathlib import Path
 
 from unisono.audio import check_audio, read_audio
 from unisono.errors import AlignmentError, InputError
-from unisono.interface import Audio
+from unisono.files.outputs import is_unicode
+from unisono.interface import Audio, Voice
 
 
 def check_text(text: str) -> str:
@@ -17,10 +18,8 @@ def check_text(text: str) -> str:
     """
     if not isinstance(text, str):
         raise InputError(f"the text is a {type(text).__name__}, wanted is a string")
-    try:
-        text.encode("utf-8")
-    except UnicodeEncodeError:
-        raise InputError("the text is not valid UTF-8: save or type it as UTF-8") from None
+    if not is_unicode(text):
+        raise InputError("the text is not valid UTF-8: save or type it as UTF-8")
     if not text.strip():
         raise InputError("the text is empty: give at least one word")
     if not any(character.isalnum() for character in text):
@@ -28,14 +27,27 @@ def check_text(text: str) -> str:
     return text
 
 
+def check_voice(voice: Voice | None) -> Voice | None:
+    """Hand back a voice. Raises InputError for what is none, such as its name."""
+    if voice is None or isinstance(voice, Voice):
+        return voice
+    shown = f"the name {voice[:40]!r}" if isinstance(voice, str) else f"a {type(voice).__name__}"
+    raise InputError(f"voice is {shown}, wanted is a Voice: the model's voice(...) makes one of a name or recording")
+
+
 def check_sound(source: str | Path | Audio) -> Audio:
     """A recording that holds sound, read from a file name or "-" if it is not there yet.
 
     Raises:
+        InputError: neither a name nor samples with their rate.
         AudioError: missing, unreadable, too short, not finite, or silent.
     """
-    if isinstance(source, tuple):
+    if isinstance(source, tuple) and len(source) == 2:
         return check_audio(Audio(*source), require_sound=True)
+    if not isinstance(source, str | Path):
+        raise InputError(
+            f"the recording is a {type(source).__name__}, wanted is a file name, or Audio(samples, sample_rate)"
+        )
     return read_audio(source, require_sound=True)
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from unisono.errors import InputError
+from unisono.files.outputs import is_unicode
 
 Value = int | float | str | bool
 KINDS = {int: "a whole number", float: "a number", str: "a text", bool: "true or false"}
@@ -71,6 +72,8 @@ class Control(NamedTuple):
             fits = fits and value in self.choices
         elif fits and self.kind is not bool:
             fits = self.low <= (len(value) if self.kind is str else value) <= self.high  # false for NaN too
+        if fits and self.kind is str and not is_unicode(value):
+            raise InputError(f"{self.name} is not valid UTF-8: save or type it as UTF-8")
         if not fits:
             wanted = f"one of {', '.join(self.choices)}" if self.choices else f"{KINDS[self.kind]}, {self.range}"
             shown = f"{value[:40]!r}" if isinstance(value, str) else f"{value!r}"

@@ -103,6 +103,8 @@ def find_phrase(text: str, wanted: str) -> Span:
 def _occurrences(text: str, phrase: str) -> list[Span]:
     """Where a phrase stands as whole words."""
     words = phrase.split()
+    if sum(map(len, words)) > len(text):
+        return []
     left = "" if _SPACELESS.match(words[0]) else r"(?<![^\W_])(?<![^\W_]['’])"
     right = "" if _SPACELESS.match(words[-1][-1]) else r"(?!['’]?[^\W_])"
     pattern = left + r"\s+".join(map(re.escape, words)) + right
@@ -114,8 +116,10 @@ def _occurrences(text: str, phrase: str) -> list[Span]:
 
 
 def _pairs(given: Mapping[str, str] | Sequence[tuple[str, str]], what: str) -> list[tuple[str, str]]:
-    """Old and new phrases. Raises InputError for new ones without a letter or digit."""
-    pairs = list(given.items()) if isinstance(given, Mapping) else [tuple(pair) for pair in given]
+    """Old and new phrases. Raises InputError for no pairs, and for new ones without a letter or digit."""
+    pairs = list(given.items()) if isinstance(given, Mapping) else list(given)
+    if not all(len(pair) == 2 and not isinstance(pair, str) for pair in pairs):
+        raise InputError(f"{what} wants old and new words as a dict or as pairs, got {str(given)[:40]!r}")
     for old, new in pairs:
         if not any(character.isalnum() for character in new):
             hint = "; to remove words, delete them" if what == "replace" else ""

@@ -16,6 +16,11 @@ LONGEST_NAME = 230  # bytes; file systems stop at 255, and the temporary name is
 LONGEST_PATH = 3900  # bytes
 
 
+def is_unicode(text: str) -> bool:
+    """Whether a text can be written as UTF-8: it has no half of a surrogate pair, as badly decoded bytes have."""
+    return not any("\ud800" <= character <= "\udfff" for character in text)
+
+
 def check_output(path: str | Path, suffixes: Sequence[str] = (), error: type[UnisonoError] = InputError) -> None:
     """Refuse, before any work is done, a file that could not be written in the end.
 
@@ -97,6 +102,10 @@ def all_or_none(paths: Sequence[str | Path], error: type[UnisonoError] = InputEr
     except OSError as problem:
         shown = ", ".join(str(target) for target in targets)
         raise error(f"{shown} cannot be written: {problem.strerror or problem}") from problem
+    except UnisonoError as problem:  # of a writer that knows the temporary name only
+        for temporary, target in zip(names, targets, strict=True):
+            problem.args = tuple(str(part).replace(str(temporary), str(target)) for part in problem.args)
+        raise
     finally:
         for temporary in names:
             temporary.unlink(missing_ok=True)

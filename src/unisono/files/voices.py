@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from unisono.errors import CheckpointError
+from unisono.files.outputs import is_unicode
 from unisono.files.tensors import load_tensors, save_tensors
 from unisono.interface import AlignedTokens, Voice
 
@@ -40,6 +41,9 @@ def load_tokens(path: str | Path) -> AlignedTokens:
 def save_voice(path: str | Path, voice: Voice) -> None:
     """Write a voice file. Raises CheckpointError when it cannot be written."""
     own = {field: getattr(voice, field) for field in VOICE_FIELDS}
+    for field, value in own.items():
+        if not is_unicode(value):
+            raise CheckpointError(f"the {field} of the voice is not valid UTF-8: save or type it as UTF-8")
     save_tensors(path, _tensors(voice.tokens), {**_header(voice.tokens), "kind": "voice", **own})
 
 

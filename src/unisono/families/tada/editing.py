@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 
-from unisono.errors import GenerationError
+from unisono.errors import GenerationError, InputError
 from unisono.families.checks import check_text
 from unisono.families.edits import Edit, apply_edits, find_edits
 from unisono.families.joining import speech_of
@@ -38,6 +38,9 @@ if TYPE_CHECKING:
     from unisono.families.tada.card import Card
     from unisono.families.tada.model import TadaForCausalLM
     from unisono.families.tada.speech import TadaSpeech
+
+MOST = 2000  # tokens that one edit makes
+LONGEST_TOKEN = 20  # characters, generously: what is longer is refused unread
 
 CONTEXT = 750  # frames of the recording that the model hears before an edit: 15 seconds
 LEAST_CONTEXT = 250  # with less than 5 seconds before the edit, what follows it is heard first
@@ -86,7 +89,7 @@ def edit_recording(
     options = make_options(tts.card, given)
     for edit in edits:
         if edit.new:
-            tts.spell(edit.new)  # what cannot be read is refused before the recording is
+            check_new_words(tts, edit.new)
     if encoded:
         tts.recordings.maker.check(recording, "these tokens")
         check_pieces(tts.model, recording, "these tokens")
@@ -94,6 +97,15 @@ def edit_recording(
     edited = edit_tokens(tts.model, tts.card, tokens, edits, tts.spell, options, seed=seed, progress=progress)
     positions = edited.tokens.positions.tolist()
     return speech_of(edited.spelled, positions, edited.audio, tts.card.word_lead), edited.tokens
+
+
+def check_new_words(tts: TadaSpeech, new: str) -> None:
+    """What cannot be read, or is more than an edit, is refused before the recording is read. Raises InputError."""
+    if len(new) > MOST * LONGEST_TOKEN:
+        raise InputError(f"the new words are {len(new)} characters, an edit makes words and sentences: use say")
+    count = len(tts.spell(check_text(new)).ids)
+    if count > MOST:
+        raise InputError(f"the new words are {count} tokens, one edit makes at most {MOST}: make several, or use say")
 
 
 class Edited(NamedTuple):

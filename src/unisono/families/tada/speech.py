@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from unisono.align.transcribe import Recogniser
-from unisono.families.checks import check_seed, check_sound, check_text
+from unisono.families.checks import check_seed, check_sound, check_text, check_voice
 from unisono.families.controls import documented
 from unisono.families.joining import FRAMES_PER_SECOND, cut, join, shift, soften, speech_of
 from unisono.families.spelling import Spelled, spell_sentences
@@ -144,7 +144,7 @@ class TadaSpeech:
             language=card.language,
             leading_space=card.leading_space,
         )
-        voice = voice or self.default_voice
+        voice = check_voice(voice) or self.default_voice
         if voice is not None:
             self.recordings.maker.check(voice.tokens, f"voice {voice.name}")
         prompt = voice_prompt(self.model, voice, card.speaker_prompt)
