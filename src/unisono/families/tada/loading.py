@@ -17,7 +17,7 @@ from unisono.families.tada.speaker import AcousticSpkrVerf
 from unisono.families.tada.speech import TadaSpeech
 from unisono.files import find_folder
 from unisono.interface import Tokenizer
-from unisono.text import load_tokenizer
+from unisono.text import load_tokenizer, normalize
 
 CODEC = Path("HumeAI/tada-codec")  # where published language models find their codec
 CODEC_FOLDER = CODEC.name  # its name on disk, in or beside a model's folder
@@ -77,6 +77,10 @@ def load(
     # What a hub name holds is known when it is asked for; the published codec has one.
     scored = not codec.is_dir() or (codec / SCORER).is_dir()
     model.attach(tokenizer=words, decoder=decoder, speaker_scorer=speaker_scorer if scored else None)
+    if packable:  # so that the first sentence takes as long as any other
+        model.runner()
+        model.flow_head()
+        normalize("a", style=card.style, language=card.language)
     return TadaSpeech(model, card, folder, codec)
 
 
