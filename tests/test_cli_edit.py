@@ -99,7 +99,11 @@ def test_an_interrupt_leaves_no_file(work, tiny_folder):
     command = [sys.executable, "-m", "unisono", "say", "-", "-o", "a.wav", "--words", "a.json"]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     process = subprocess.Popen(
-        [*command, "--model", str(tiny_folder)], stdin=subprocess.PIPE, stderr=subprocess.PIPE, env=environment
+        [*command, "--model", str(tiny_folder)],
+        stdin=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=environment,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # background jobs ignore it
     )
     process.stdin.write(b"A sentence of a long text. " * 3000)
     process.stdin.close()
