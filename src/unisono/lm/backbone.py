@@ -6,28 +6,34 @@ heads, d head width.
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch import nn
 from torch.nn import functional
 
-from unisono.lm.llama import Layer, Llama, rotate
+from unisono.lm.llama import KeyValues, Layer, Llama, rotate
 from unisono.lm.norms import rms_norm
 from unisono.lm.packing import FUSED_LIMIT, Product, feed_forward, product, row_format, unit_rms
+
+PREFIXES = 4  # prefills kept: a voice each
 
 
 class Backbone(Protocol):
     """What the generation loop needs of a backbone. A cache belongs to the backbone that made it."""
 
-    def start(self, embeds: torch.Tensor, branches: torch.Tensor, capacity: int) -> tuple[torch.Tensor, Any]:
+    def start(
+        self, embeds: torch.Tensor, branches: torch.Tensor, capacity: int, shared: int = 0
+    ) -> tuple[torch.Tensor, Any]:
         """Run the prefill.
 
         Args:
             embeds: [R', P, H], P may be 0.
             branches: int64 [R], which prefill row each row of the cache continues; rows with equal pasts share it.
             capacity: positions the cache will hold in the end; it grows where that was too few.
+            shared: so many first positions may be the same in further calls.
 
         Returns:
             hidden [R', P, H] after the final norm, and the cache of R rows.
@@ -45,8 +51,10 @@ class LibraryBackbone:
     def __init__(self, model: nn.Module) -> None:
         self.model = model
 
-    def start(self, embeds: torch.Tensor, branches: torch.Tensor, capacity: int) -> tuple[torch.Tensor, Any]:
-        """As `Backbone.start`."""
+    def start(
+        self, embeds: torch.Tensor, branches: torch.Tensor, capacity: int, shared: int = 0
+    ) -> tuple[torch.Tensor, Any]:
+        """As `Backbone.start`; nothing is shared."""
         from transformers import DynamicCache
 
         cache = DynamicCache(config=self.model.config)
@@ -69,6 +77,14 @@ class LlamaCache:
     keys: list[torch.Tensor]
     values: list[torch.Tensor]
     length: int
+
+
+class _Prefix(NamedTuple):
+    """The beginning of a prefill: embeds [R', p, H], hidden [R', p, H], and keys and values of every layer."""
+
+    embeds: torch.Tensor
+    hidden: torch.Tensor
+    kept: list[KeyValues]
 
 
 @dataclass(frozen=True)
@@ -104,11 +120,14 @@ class LlamaBackbone:
         self.layers = [_fused(layer, packing) if fused else _shared(layer) for layer in model.layers]
         self.rows = row_format(model.norm.weight, packing)
         self.tables: tuple[torch.Tensor, torch.Tensor] | None = None
+        self.prefixes: deque[_Prefix] = deque(maxlen=PREFIXES)
 
-    def start(self, embeds: torch.Tensor, branches: torch.Tensor, capacity: int) -> tuple[torch.Tensor, LlamaCache]:
+    def start(
+        self, embeds: torch.Tensor, branches: torch.Tensor, capacity: int, shared: int = 0
+    ) -> tuple[torch.Tensor, LlamaCache]:
         """As `Backbone.start`."""
         past = embeds.shape[1]
-        hidden, kept = self.model(embeds) if past else (embeds, None)
+        hidden, kept = self._prefill(embeds, min(shared, past)) if past else (embeds, None)
         shape = (len(branches), self.kv_heads, max(capacity, past + 1), self.head_dim)
         self._rope(shape[2], embeds)
         cache = LlamaCache([], [], past)
@@ -120,6 +139,21 @@ class LlamaBackbone:
             cache.keys.append(keys)
             cache.values.append(values)
         return hidden, cache
+
+    def _prefill(self, embeds: torch.Tensor, shared: int) -> tuple[torch.Tensor, list[KeyValues]]:
+        """Run [R', P, H] in two parts, the first of which is kept from call to call.
+
+        The parts are the same whether the first is at hand or not, so that the numbers are.
+        """
+        if not 0 < shared < embeds.shape[1]:
+            return self.model(embeds)
+        first, rest = embeds.split([shared, embeds.shape[1] - shared], 1)
+        known = next((entry for entry in self.prefixes if torch.equal(entry.embeds, first)), None)
+        if known is None:
+            known = _Prefix(first.clone(), *self.model(first))
+            self.prefixes.appendleft(known)
+        hidden, kept = self.model(rest, known.kept)
+        return torch.cat([known.hidden, hidden], 1), kept
 
     def step(self, embeds: torch.Tensor, cache: LlamaCache) -> torch.Tensor:
         """As `Backbone.step`."""

@@ -40,7 +40,7 @@ def start(
         *([rows] if plan.options.negative_row else []),
         *([rows + batch] if plan.silence is not None else []),
     ]
-    hidden, cache = backbone.start(past, torch.cat(branches), plan.steps)
+    hidden, cache = backbone.start(past, torch.cat(branches), plan.steps, plan.shared)
     if observer is not None:
         observer(Prefilled(plan.shown_ids, embeds, hidden.unflatten(0, (-1, batch))))
     nothing = plan.raw_ids.new_zeros(batch)

@@ -96,7 +96,8 @@ class TadaForCausalLM(Checkpoint, nn.Module):
     @property
     def decoder(self) -> Decoder:
         """The attached codec decoder, on this model's device. Raises CheckpointError when there is none."""
-        return self._part("decoder").to(self.device)
+        decoder = self._part("decoder")
+        return decoder if next(decoder.parameters()).device == self.device else decoder.to(self.device)
 
     @property
     def speaker_scorer(self) -> AcousticSpkrVerf:

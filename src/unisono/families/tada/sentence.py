@@ -82,6 +82,7 @@ def after(speaker: Speaker, voice: VoicePrompt, take: Take) -> Speaker:
         torch.cat([voice.vectors, take.vectors[None, -count:].to(voice.vectors)], 1),
         torch.cat([voice.positions, frames - before + start], 1),
         voice.system,
+        carried=count,
     )
     return replace(speaker, prompt=prompt)
 
