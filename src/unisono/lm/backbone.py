@@ -72,11 +72,15 @@ class LibraryBackbone:
 
 @dataclass
 class LlamaCache:
-    """Keys and values of each layer [R, k, N, d] of which the first `length` positions are filled."""
+    """Keys, then values, of all layers [layers, R, 2k, N, d], of which the first `length` positions are filled."""
 
-    keys: list[torch.Tensor]
-    values: list[torch.Tensor]
+    stored: torch.Tensor
     length: int
+
+    @property
+    def capacity(self) -> int:
+        """N."""
+        return self.stored.shape[3]
 
 
 class _Prefix(NamedTuple):
@@ -128,17 +132,12 @@ class LlamaBackbone:
         """As `Backbone.start`."""
         past = embeds.shape[1]
         hidden, kept = self._prefill(embeds, min(shared, past)) if past else (embeds, None)
-        shape = (len(branches), self.kv_heads, max(capacity, past + 1), self.head_dim)
-        self._rope(shape[2], embeds)
-        cache = LlamaCache([], [], past)
-        for index in range(len(self.layers)):
-            keys, values = embeds.new_empty(shape), embeds.new_empty(shape)
-            if kept is not None:
-                keys[:, :, :past] = kept[index].keys[branches]
-                values[:, :, :past] = kept[index].values[branches]
-            cache.keys.append(keys)
-            cache.values.append(values)
-        return hidden, cache
+        shape = (len(self.layers), len(branches), 2 * self.kv_heads, max(capacity, past + 1), self.head_dim)
+        stored = embeds.new_empty(shape)
+        if kept is not None:
+            for layer, pair in zip(stored, kept, strict=True):
+                layer[:, :, :past] = torch.cat(pair, 1)[branches]
+        return hidden, LlamaCache(stored, past)
 
     def _prefill(self, embeds: torch.Tensor, shared: int) -> tuple[torch.Tensor, list[KeyValues]]:
         """Run [R', P, H] in two parts, the first of which is kept from call to call.
@@ -157,45 +156,47 @@ class LlamaBackbone:
 
     def step(self, embeds: torch.Tensor, cache: LlamaCache) -> torch.Tensor:
         """As `Backbone.step`."""
-        position = cache.length
-        if position >= cache.keys[0].shape[2]:
-            _grow(cache)
-        cos, sin = self._rope(cache.keys[0].shape[2], embeds)
-        cos, sin, x = cos[position], sin[position], embeds
+        position, x = cache.length, embeds
+        if position >= cache.capacity:  # a text whose length was not known
+            cache.stored = functional.pad(cache.stored, (0, 0, 0, cache.capacity))
+        turn = [table[position] for table in self._rope(cache.capacity, embeds)]
+        places, pasts = cache.stored.select(3, position), cache.stored.narrow(3, 0, position + 1)
         for index, layer in enumerate(self.layers):
             projected = layer.qkv(layer.norm(x)).to(x.dtype)
-            x = x + layer.out(self._attend(projected, cache, index, cos, sin).to(self.rows))
+            x = x + layer.out(self._attend(projected, places[index], pasts[index], turn).to(self.rows))
             x = x + layer.ffn(layer.ffn_norm(x))
         cache.length = position + 1
         return rms_norm(x, self.model.norm.weight, self.model.sizes.eps)
 
     def _attend(
-        self, qkv: torch.Tensor, cache: LlamaCache, index: int, cos: torch.Tensor, sin: torch.Tensor
+        self, qkv: torch.Tensor, place: torch.Tensor, past: torch.Tensor, turn: list[torch.Tensor]
     ) -> torch.Tensor:
-        """Projections [R, (h + 2k) d] of the new position -> attended [R, h d]; writes the cache."""
-        heads, kv_heads, end = self.heads, self.kv_heads, cache.length + 1
-        split = qkv.view(qkv.shape[0], heads + 2 * kv_heads, self.head_dim)
-        turned = rotate(split[:, : heads + kv_heads], cos, sin)
-        keys, values = cache.keys[index], cache.values[index]
-        keys[:, :, cache.length] = turned[:, heads:]
-        values[:, :, cache.length] = split[:, heads + kv_heads :]
+        """Projections [R, (h + 2k) d] of the new position -> attended [R, h d].
+
+        Args:
+            place: [R, 2k, d] of the cache, where the position is written. past: [R, 2k, P, d] of it, up to there.
+            turn: cosines and sines [h + 2k, d].
+        """
+        turned = rotate(qkv.view(-1, *turn[0].shape), *turn)
+        queries, new = turned.split_with_sizes((self.heads, 2 * self.kv_heads), 1)
+        place.copy_(new)
+        keys, values = past.chunk(2, 1)
         attended = functional.scaled_dot_product_attention(
-            turned[:, :heads, None], keys[:, :, :end], values[:, :, :end], enable_gqa=heads != kv_heads
+            queries[:, :, None], keys, values, enable_gqa=self.heads != self.kv_heads
         )
-        return attended.reshape(qkv.shape[0], heads * self.head_dim)
+        return attended.reshape(len(qkv), -1)
 
     def _rope(self, capacity: int, like: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Rotary tables [≥ N, d], kept from call to call."""
+        """Tables [≥ N, h + 2k, d] that turn queries and keys and leave values as they are, kept from call to call."""
         kept = None if self.tables is None else self.tables[0]
         if kept is None or len(kept) < capacity or (kept.device, kept.dtype) != (like.device, like.dtype):
-            self.tables = self.model.rope(capacity, like)
+            turned, left = (self.heads + self.kv_heads, self.kv_heads)
+            cos, sin = (table[:, None].repeat(1, turned, 1) for table in self.model.rope(capacity, like))
+            self.tables = (
+                torch.cat([cos, cos.new_ones(capacity, left, self.head_dim)], 1),
+                torch.cat([sin, sin.new_zeros(capacity, left, self.head_dim)], 1),
+            )
         return self.tables
-
-
-def _grow(cache: LlamaCache) -> None:
-    """Double the capacity, for texts whose length was not known."""
-    for tensors in (cache.keys, cache.values):
-        tensors[:] = [functional.pad(tensor, (0, 0, 0, tensor.shape[2])) for tensor in tensors]
 
 
 @torch.no_grad()

@@ -98,14 +98,14 @@ def _int8_product(weight: torch.Tensor) -> Product:
 
 def feed_forward(gate: torch.Tensor, up: torch.Tensor, down: torch.Tensor, packing: str) -> Product:
     """down(SiLU(gate) · up), gate and up [inner, C] in one product: rows [M, C] -> [M, C]."""
-    back, inner = product(down, packing), gate.shape[0]
+    back = product(down, packing)
     if packing == "none" and gate.numel() >= LARGE:  # reading is all that counts: no copy
         first, second = product(gate, packing), product(up, packing)
         return lambda rows: back(functional.silu(first(rows)).mul_(second(rows)))
     both = product(torch.cat([gate, up]), packing)
 
     def run(rows: torch.Tensor) -> torch.Tensor:
-        gated, passed = both(rows).split(inner, -1)
+        gated, passed = both(rows).chunk(2, -1)
         return back(functional.silu(gated).mul_(passed))
 
     return run
