@@ -135,8 +135,8 @@ class LlamaBackbone:
         shape = (len(self.layers), len(branches), 2 * self.kv_heads, max(capacity, past + 1), self.head_dim)
         stored = embeds.new_empty(shape)
         if kept is not None:
-            for layer, pair in zip(stored, kept, strict=True):
-                layer[:, :, :past] = torch.cat(pair, 1)[branches]
+            for index, pair in enumerate(kept):
+                stored[index, :, :, :past] = torch.cat(pair, 1)[branches]
         return hidden, LlamaCache(stored, past)
 
     def _prefill(self, embeds: torch.Tensor, shared: int) -> tuple[torch.Tensor, list[KeyValues]]:
@@ -178,11 +178,10 @@ class LlamaBackbone:
             turn: cosines and sines [h + 2k, d].
         """
         turned = rotate(qkv.view(-1, *turn[0].shape), *turn)
-        queries, new = turned.split_with_sizes((self.heads, 2 * self.kv_heads), 1)
-        place.copy_(new)
+        place.copy_(turned[:, self.heads :])
         keys, values = past.chunk(2, 1)
         attended = functional.scaled_dot_product_attention(
-            queries[:, :, None], keys, values, enable_gqa=self.heads != self.kv_heads
+            turned[:, : self.heads, None], keys, values, enable_gqa=self.heads != self.kv_heads
         )
         return attended.reshape(len(qkv), -1)
 
