@@ -92,6 +92,14 @@ CONTROLS = (
         "where between noise and sound the steps lie",
         choices=("uniform", "cosine", "logsnr"),
     ),
+    Control(
+        "solver",
+        "solver",
+        str,
+        "euler",
+        "how a step is taken; midpoint and heun ask the flow head twice a step",
+        choices=("euler", "midpoint", "heun", "dpm"),
+    ),
     Control("guidance", "acoustic_cfg_scale", float, 1.6, "strength of guidance of the sound; 1 is none", 0, 10),
     Control(
         "duration_guidance",
