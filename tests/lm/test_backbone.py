@@ -97,7 +97,8 @@ def test_half_precision_runs_where_the_library_does(llama, library):
     assert ours.dtype == torch.bfloat16
     backbone = LlamaBackbone(Llama(SIZES).bfloat16())
     _, cache = backbone.start(embeds, torch.zeros(2, dtype=torch.long), 9)
-    assert backbone.step(torch.randn(2, 24).bfloat16(), cache).isfinite().all()
+    stepped = backbone.step(torch.randn(2, 24).bfloat16(), cache)
+    assert stepped.isfinite().all() and stepped.dtype == torch.bfloat16
 
 
 def test_long_waves_are_stretched_and_short_ones_kept():

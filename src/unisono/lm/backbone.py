@@ -15,7 +15,7 @@ from torch import nn
 from torch.nn import functional
 
 from unisono.lm.llama import KeyValues, Layer, Llama, rotate
-from unisono.lm.norms import rms_norm
+from unisono.lm.norms import RMSNorm
 from unisono.lm.packing import FUSED_LIMIT, Product, feed_forward, product, row_format, unit_rms
 
 PREFIXES = 4  # prefills kept: a voice each
@@ -122,6 +122,7 @@ class LlamaBackbone:
             raise ValueError(f"{packing} weights are for models without biases")
         fused = plain and (small or packing != "none")
         self.layers = [_fused(layer, packing) if fused else _shared(layer) for layer in model.layers]
+        self.norm = _weighted(model.norm) if fused else model.norm
         self.rows = row_format(model.norm.weight, packing)
         self.tables: tuple[torch.Tensor, torch.Tensor] | None = None
         self.prefixes: deque[_Prefix] = deque(maxlen=PREFIXES)
@@ -166,7 +167,7 @@ class LlamaBackbone:
             x = x + layer.out(self._attend(projected, places[index], pasts[index], turn).to(self.rows))
             x = x + layer.ffn(layer.ffn_norm(x))
         cache.length = position + 1
-        return rms_norm(x, self.model.norm.weight, self.model.sizes.eps)
+        return self.norm(x)
 
     def _attend(
         self, qkv: torch.Tensor, place: torch.Tensor, past: torch.Tensor, turn: list[torch.Tensor]
@@ -183,7 +184,7 @@ class LlamaBackbone:
         attended = functional.scaled_dot_product_attention(
             turned[:, : self.heads, None], keys, values, enable_gqa=self.heads != self.kv_heads
         )
-        return attended.reshape(len(qkv), -1)
+        return attended.flatten(1)
 
     def _rope(self, capacity: int, like: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Tables [≥ N, h + 2k, d] that turn queries and keys and leave values as they are, kept from call to call."""
@@ -215,6 +216,12 @@ def _fused(layer: Layer, packing: str) -> _StepLayer:
             mlp.gate_proj.weight * between.weight, mlp.up_proj.weight * between.weight, mlp.down_proj.weight, packing
         ),
     )
+
+
+def _weighted(norm: RMSNorm) -> Product:
+    """A norm whose rows are weighed, as `unit_rms` computes it."""
+    weight, plain = norm.weight.detach(), unit_rms(norm.eps, norm.weight.shape[0], norm.weight.detach())
+    return lambda x: (plain(x) * weight).to(x.dtype)
 
 
 def _shared(layer: Layer) -> _StepLayer:
