@@ -275,7 +275,6 @@ def _speak(
         [pieces.ids[token] for token in heard],
         vectors[None].to(model.device, model.dtype),
         gaps.clamp_min(1).cumsum(0)[None].to(model.device),
-        __import__("os").environ.get("SPK", ""),
     )
     count, shift = len(cut.ids), config.shift_acoustic
     ahead = cut.ahead[: 2 * shift]  # more than the model looks ahead
