@@ -19,7 +19,7 @@ import torch
 
 from unisono.errors import GenerationError, InputError
 from unisono.families.checks import check_text
-from unisono.families.edits import Edit, apply_edits, find_edits
+from unisono.families.edits import Edit, apply_edits, beginning, find_edits
 from unisono.families.joining import speech_of
 from unisono.families.spelling import Spelled
 from unisono.families.tada.card import make_options
@@ -138,11 +138,11 @@ def cuts(text: str, edits: Sequence[Edit], spell: Spell) -> list[Cut]:
         start, stop = edit.span.start + shift, edit.span.end + shift
         new = spell(apply_edits(text, edits[: index + 1]))
         behind = stop + len(new.source) - len(old.source)  # where the text behind the edit begins in the new text
-        before = _common(
+        before = beginning(
             [i for i, span in zip(old.ids, old.spans, strict=True) if span.end <= start],
             [i for i, span in zip(new.ids, new.spans, strict=True) if span.end <= start],
         )
-        after = _common(
+        after = beginning(
             [i for i, span in zip(old.ids, old.spans, strict=True) if span.start >= stop][::-1],
             [i for i, span in zip(new.ids, new.spans, strict=True) if span.start >= behind][::-1],
         )
@@ -159,12 +159,6 @@ def cuts(text: str, edits: Sequence[Edit], spell: Spell) -> list[Cut]:
 def _is_seam(text: str) -> bool:
     """Whether a token speaks no letter or digit of its own."""
     return not any(character.isalnum() for character in text)
-
-
-def _common(first: Sequence[int], second: Sequence[int]) -> int:
-    """How many items two lists begin with in common."""
-    pairs = zip(first, second, strict=False)
-    return next((index for index, (a, b) in enumerate(pairs) if a != b), min(len(first), len(second)))
 
 
 def edit_tokens(
