@@ -115,9 +115,8 @@ class EncoderOutput:
         """Print the tokens at their frames, one dot per frame between marks (first item of the batch)."""
         pieces, at = [], 0
         count = int(self.text_tokens_len[0])
-        for token, position in zip(
-            self.text_tokens[0, :count].tolist(), self.token_positions[0].tolist(), strict=False
-        ):
+        tokens, positions = self.text_tokens[0, :count].tolist(), self.token_positions[0, :count].tolist()
+        for token, position in zip(tokens, positions, strict=True):
             pieces.append("·" * max(position - at - 1, 0) + tokenizer.decode([token]))
             at = position
         print(f"{count} tokens | {float(self.audio_len[0]) / self.sample_rate:.2f}s audio")
