@@ -16,6 +16,7 @@ import torch
 
 from unisono.audio import resample
 from unisono.errors import InputError
+from unisono.families.edits import beginning
 from unisono.families.joining import speech_of
 from unisono.families.spelling import Spelled
 from unisono.families.tada.breaks import Line
@@ -121,16 +122,10 @@ def _plan(
 def _spelled(tokenizer: Tokenizer, ids: list[int]) -> Spelled:
     """Invented ids with their text; a token that only begins a character shows nothing yet."""
     text = tokenizer.decode(ids)
-    ends = [len(_common(text, tokenizer.decode(ids[: count + 1]))) for count in range(len(ids))]
+    ends = [beginning(text, tokenizer.decode(ids[: count + 1])) for count in range(len(ids))]
     ends[-1:] = [len(text)]
     spans = [Span(start, max(start, end)) for start, end in pairwise([0, *np.maximum.accumulate(ends).tolist()])]
     return Spelled(text, text, ids, [text[span.start : span.end] for span in spans], spans)
-
-
-def _common(text: str, beginning: str) -> str:
-    """What two texts begin with."""
-    count = next((i for i, (a, b) in enumerate(zip(text, beginning, strict=False)) if a != b), len(beginning))
-    return text[:count]
 
 
 def with_recording(speech: Speech, sound: Audio, pieces: AlignedTokens, heard: Spelled, lead: float) -> Speech:

@@ -5,7 +5,7 @@ Axes: N samples, L frames of 1/50 s, T tokens, A vector width.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from itertools import accumulate
 from pathlib import Path
@@ -25,16 +25,15 @@ from unisono.families.tada.encoder import Encoder
 from unisono.families.tada.likeness import find_likeness
 from unisono.families.tada.model import TadaForCausalLM
 from unisono.families.tada.options import InferenceOptions
+from unisono.families.tada.progress import Counter, Progress
 from unisono.families.tada.recordings import Recordings
 from unisono.families.tada.sentence import Speaker, after, speak_sentence
-from unisono.families.tada.state import Stepped
 from unisono.families.tada.voice_prompt import check_pieces, pieces_prompt, voice_prompt
 from unisono.families.tada.windows import Grid, decode_grid, fit
 from unisono.files import load_voice, read_voice
 from unisono.interface import AlignedTokens, Audio, Span, Speech, Tokenizer, Voice
 from unisono.lm.draws import GeneratorDraws
 
-Progress = Callable[[int, int], None]
 Replacements = Mapping[str, str] | Sequence[tuple[str, str]]
 
 
@@ -148,7 +147,7 @@ class TadaSpeech:
         if voice is not None:
             self.recordings.maker.check(voice.tokens, f"voice {voice.name}")
         prompt = voice_prompt(self.model, voice, card.speaker_prompt)
-        watch = _Counter(progress, self._steps(spelled, options))
+        watch = Counter(progress, self._steps(spelled, options))
         likeness = find_likeness(self.model, prompt, options, self.sample_rate)
         speaker = Speaker(self.model, card, prompt, options, draws, likeness, watch)
         for index, sentence in enumerate(spelled):
@@ -192,7 +191,7 @@ class TadaSpeech:
         pieces = self.encode(sound, text=text)
         heard = self._respell(pieces)
         prompt = pieces_prompt(self.model, pieces)
-        watch = _Counter(progress, tokens + self.model.config.shift_acoustic)
+        watch = Counter(progress, tokens + self.model.config.shift_acoustic)
         likeness = find_likeness(self.model, prompt, chosen, self.sample_rate)
         speaker = Speaker(self.model, self.card, prompt, chosen, draws, likeness, watch)
         speech = continue_speech(speaker, pieces, tokens, self._speakable)
@@ -330,20 +329,3 @@ class TadaSpeech:
     def spell(self, text: str) -> Spelled:
         """Text as this model reads it. Raises InputError when it can read nothing of it."""
         return self.recordings.spell(text)
-
-
-class _Counter:
-    """An observer of the sampling loop that tells how many of the single steps are done."""
-
-    def __init__(self, progress: Progress | None, total: int) -> None:
-        self.progress, self.done, self.total = progress, 0, total
-
-    def __call__(self, record: Any) -> None:
-        if self.progress is not None and isinstance(record, Stepped):
-            self.done = min(self.done + 1, self.total)
-            self.progress(self.done, self.total)
-
-    def finish(self) -> None:
-        """All is done, however many steps the prefill saved."""
-        if self.progress is not None:
-            self.progress(self.total, self.total)
