@@ -136,13 +136,17 @@ def prompt_ids(model: TadaForCausalLM, prompt: EncoderOutput) -> list[int]:
 
 def run(model: TadaForCausalLM, plan: Plan, draws: Draws, observer: Observer | None = None) -> Slots:
     """One pass, or two with a speed factor."""
-    backbone = model.runner()
-    slots = generate_slots(model, plan, draws, backbone=backbone, observer=observer)
+    plan = last_pass(model, plan, draws, observer)
+    return generate_slots(model, plan, draws, observer=observer)
+
+
+def last_pass(model: TadaForCausalLM, plan: Plan, draws: Draws, observer: Observer | None = None) -> Plan:
+    """The plan whose slots are heard: the second pass of a speed factor, once the first is run, else the plan."""
     if plan.options.speed_up_factor is None:
-        return slots
+        return plan
+    slots = generate_slots(model, plan, draws, observer=observer)
     with torch.inference_mode():
-        second = speed_plan(model, plan, slots)
-    return generate_slots(model, second, draws, backbone=backbone, observer=observer)
+        return speed_plan(model, plan, slots)
 
 
 @torch.inference_mode()

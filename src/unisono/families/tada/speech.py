@@ -5,9 +5,9 @@ Axes: N samples, L frames of 1/50 s, T tokens, A vector width.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
-from itertools import accumulate
+from itertools import accumulate, chain
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +16,14 @@ import torch
 from unisono.align.transcribe import Recogniser
 from unisono.families.checks import check_seed, check_sound, check_text, check_voice
 from unisono.families.controls import documented
-from unisono.families.joining import FRAMES_PER_SECOND, cut, join, shift, soften, speech_of
+from unisono.families.joining import FRAMES_PER_SECOND, join, soften, speech_of
 from unisono.families.spelling import Spelled, spell_sentences
 from unisono.families.tada.aligner import Aligner
 from unisono.families.tada.card import Card, make_options
 from unisono.families.tada.continuing import check_count, continue_speech, speakable, with_recording
 from unisono.families.tada.encoder import Encoder
 from unisono.families.tada.likeness import find_likeness
+from unisono.families.tada.live import stream_sentences
 from unisono.families.tada.model import TadaForCausalLM
 from unisono.families.tada.options import InferenceOptions
 from unisono.families.tada.recordings import Recordings
@@ -33,6 +34,7 @@ from unisono.families.tada.windows import Grid, decode_grid, fit
 from unisono.files import load_voice, read_voice
 from unisono.interface import AlignedTokens, Audio, Span, Speech, Tokenizer, Voice
 from unisono.lm.draws import GeneratorDraws
+from unisono.text import speakable_parts
 
 Progress = Callable[[int, int], None]
 Replacements = Mapping[str, str] | Sequence[tuple[str, str]]
@@ -82,7 +84,7 @@ class TadaSpeech:
     @documented
     def say(
         self,
-        text: str | Sequence[str],
+        text: str | Sequence[str] | Iterator[str],
         *,
         voice: Voice | None = None,
         seed: int = 0,
@@ -92,7 +94,8 @@ class TadaSpeech:
         """Speak.
 
         Args:
-            text: one text, or several, each spoken as if it were alone.
+            text: one text, or several, each spoken as if it were alone; an iterator is one text that comes in pieces,
+                see `stream`.
             voice: None = the model's own.
             seed: same seed, same bytes on a CPU.
             progress: called with (tokens done, tokens in all) while speaking.
@@ -108,11 +111,19 @@ class TadaSpeech:
         """
         if isinstance(text, Sequence) and not isinstance(text, str):
             return [self.say(item, voice=voice, seed=seed, progress=progress, **options) for item in text]
-        return join(text, list(self._sentences(text, voice, seed, progress, options)))
+        said = _Text(text)
+        speaker, watch = self._speaker(said, voice, seed, progress, options)
+        takes, prompt = [], speaker.prompt
+        for sentence in self._sentences(said, watch, speaker.options):
+            takes.append(speak_sentence(speaker, sentence))
+            speaker = after(speaker, prompt, takes[-1])
+        watch.finish()
+        last = len(takes) - 1
+        return join(said.source, [soften(t.speech, start=i > 0, end=i < last) for i, t in enumerate(takes)])
 
     def stream(
         self,
-        text: str,
+        text: str | Iterable[str],
         *,
         voice: Voice | None = None,
         seed: int = 0,
@@ -121,41 +132,45 @@ class TadaSpeech:
     ) -> Iterator[Speech]:
         """Speak in pieces, at least two, which together are what `say` returns; arguments and errors are as there.
 
-        Times of words and tokens count from the start of the whole; a word is in the piece in which it begins.
-        """
-        samples, last = 0, 0
-        for part in self._sentences(text, voice, seed, progress, options):
-            middle = round(part.duration * FRAMES_PER_SECOND / 2) / FRAMES_PER_SECOND
-            offset = samples / part.sample_rate
-            yield from cut(shift(part, samples, last), middle, offset)
-            last = round(offset * FRAMES_PER_SECOND) + part.tokens[-1].position
-            samples += len(part.audio)
+        The first piece comes as soon as there is something to be heard, later ones are longer. Times of words and
+        tokens count from the start of the whole; a word is in the piece in which it ends.
 
-    def _sentences(
-        self, text: str, voice: Voice | None, seed: int, progress: Progress | None, given: dict[str, Any]
-    ) -> Iterator[Speech]:
-        """Speak sentence by sentence; whatever can be refused is refused before the first one."""
+        Args:
+            text: may also come in pieces, from a language model; speaking begins with its first clause and goes on
+                sentence by sentence (`text.speakable_parts`). It is what `say` makes of an iterator of the pieces.
+        """
+        said = _Text(text)
+        speaker, watch = self._speaker(said, voice, seed, progress, options)
+        sentences = self._sentences(said, watch, speaker.options)
+        yield from stream_sentences(speaker, sentences, waits=said.arrives)
+        watch.finish()
+
+    def _speaker(
+        self, text: _Text, voice: Voice | None, seed: int, progress: Progress | None, given: dict[str, Any]
+    ) -> tuple[Speaker, _Counter]:
+        """Who speaks, and who counts; whatever can be refused is refused before the first sentence."""
         options, draws = make_options(self.card, given), GeneratorDraws.seeded([check_seed(seed)])
-        card = self.card
-        spelled = spell_sentences(
-            check_text(text),
-            self.tokenizer,
-            style=card.style,
-            language=card.language,
-            leading_space=card.leading_space,
-        )
+        text.read(self._spell_sentences)
         voice = check_voice(voice) or self.default_voice
         if voice is not None:
             self.recordings.maker.check(voice.tokens, f"voice {voice.name}")
-        prompt = voice_prompt(self.model, voice, card.speaker_prompt)
-        watch = _Counter(progress, self._steps(spelled, options))
+        prompt = voice_prompt(self.model, voice, self.card.speaker_prompt)
+        watch = _Counter(progress, 0)
         likeness = find_likeness(self.model, prompt, options, self.sample_rate)
-        speaker = Speaker(self.model, card, prompt, options, draws, likeness, watch)
-        for index, sentence in enumerate(spelled):
-            take = speak_sentence(speaker, sentence)
-            yield soften(take.speech, start=index > 0, end=index + 1 < len(spelled))
-            speaker = after(speaker, prompt, take)
-        watch.finish()
+        return Speaker(self.model, self.card, prompt, options, draws, likeness, watch), watch
+
+    def _spell_sentences(self, text: str) -> list[Spelled]:
+        """The sentences of a text as this model reads them. Raises InputError for one that cannot be spoken."""
+        card = self.card
+        return spell_sentences(
+            check_text(text), self.tokenizer, style=card.style, language=card.language, leading_space=card.leading_space
+        )
+
+    def _sentences(self, text: _Text, watch: _Counter, options: InferenceOptions) -> Iterator[Spelled]:
+        """Sentences as they come."""
+        for sentences in text.parts:
+            watch.total += self._steps(sentences, options)
+            yield from sentences
 
     @documented
     def continue_(
@@ -330,6 +345,34 @@ class TadaSpeech:
     def spell(self, text: str) -> Spelled:
         """Text as this model reads it. Raises InputError when it can read nothing of it."""
         return self.recordings.spell(text)
+
+
+class _Text:
+    """A text that is there, or arrives in pieces (`arrives`): `parts` are the sentences of each part of it, `source`
+    what has been read so far."""
+
+    def __init__(self, given: str | Iterable[str]) -> None:
+        self.arrives = not isinstance(given, str) and isinstance(given, Iterable)
+        self.given, self.source = given, ""
+        self.parts: Iterator[list[Spelled]] = iter(())
+
+    def read(self, spell: Callable[[str], list[Spelled]]) -> None:
+        """Spell the text, or as much of it as makes a first part. Raises InputError for what cannot be spoken."""
+        if self.arrives:
+            parts = self._arriving(spell)
+            first = next(parts, None)
+            if first is None:
+                check_text(self.source)
+            self.parts = chain([first], parts)
+        else:
+            self.source = check_text(self.given)
+            self.parts = iter([spell(self.given)])
+
+    def _arriving(self, spell: Callable[[str], list[Spelled]]) -> Iterator[list[Spelled]]:
+        for part in speakable_parts(self.given):
+            self.source += part
+            if any(map(str.isalnum, part)):
+                yield spell(part)
 
 
 class _Counter:
