@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -36,18 +37,23 @@ from unisono.families.tada.windows import Grid, decode_stretch, fit, hidden_fram
 from unisono.interface import Speech
 
 FIRST = 8  # frames of the first piece: 160 ms
+GROWTH = 3
 LARGEST = 500  # frames of a piece
 
 
 class Ladder:
-    """How long pieces are, in frames: each twice as long as the one before, up to `LARGEST`."""
+    """How long pieces are, in frames: each `GROWTH` times as long as the one before, up to `LARGEST`.
+
+    Every piece costs the rendering of its surroundings beside its own (27 frames to each side in the built-in model),
+    and has to be made while the one before is heard.
+    """
 
     def __init__(self) -> None:
         self.frames = FIRST
 
     def climb(self) -> None:
         """To the next piece."""
-        self.frames = min(2 * self.frames, LARGEST)
+        self.frames = min(GROWTH * self.frames, LARGEST)
 
 
 class Sounding:
@@ -171,7 +177,7 @@ def _closing(
         cuts.insert(1, HOP * (len(wave) // HOP // 2) or len(wave) // 2)
     if hold and len(wave) - HOP > cuts[-2]:
         cuts.insert(-1, len(wave) - HOP)
-    for low, high in zip(cuts[:-1], cuts[1:], strict=True):
+    for low, high in pairwise(cuts):
         last = high == len(wave)
         piece = teller.tell(wave[low:high], marks, last)
         if low == 0 and not begun:

@@ -102,8 +102,9 @@ def _scaled(drawn: int, factor: float) -> int:
 class Allowance:
     """Walks through the drawn gaps of one text and keeps them within the longest time that it may take.
 
-    A gap is cut where it would leave later ones less than half of their even share, or less than a frame each. What is decided of a gap does not
-    depend on later ones: they may not be drawn yet when it is heard. Gaps that are asked for are beside it.
+    A gap is cut where it would leave later ones less than half of their even share, or less than a frame each. What is
+    decided of a gap does not depend on later ones: they may not be drawn yet when it is heard. Gaps that are asked for
+    are beside it.
 
     Attributes:
         drawn, spent: frames of all gaps so far, as drawn and as they are spoken. cut: whether any of them was cut.
