@@ -110,7 +110,7 @@ class LlamaBackbone:
         past = embeds.shape[1]
         hidden, kept = self.model(embeds) if past else (embeds, None)
         shape = (len(branches), self.kv_heads, max(capacity, past + 1), self.head_dim)
-        self._rope(shape[2], embeds)
+        self.rope_tables(shape[2], embeds)
         cache = LlamaCache([], [], past)
         for index in range(len(self.layers)):
             keys, values = embeds.new_empty(shape), embeds.new_empty(shape)
@@ -126,7 +126,7 @@ class LlamaBackbone:
         position = cache.length
         if position >= cache.keys[0].shape[2]:
             _grow(cache)
-        cos, sin = self._rope(cache.keys[0].shape[2], embeds)
+        cos, sin = self.rope_tables(cache.keys[0].shape[2], embeds)
         cos, sin, x = cos[position], sin[position], embeds
         for index, layer in enumerate(self.layers):
             projected = layer.qkv(layer.norm(x)).to(x.dtype)
@@ -145,12 +145,16 @@ class LlamaBackbone:
         keys, values = cache.keys[index], cache.values[index]
         keys[:, :, cache.length] = turned[:, heads:]
         values[:, :, cache.length] = split[:, heads + kv_heads :]
-        attended = functional.scaled_dot_product_attention(
-            turned[:, :heads, None], keys[:, :, :end], values[:, :, :end], enable_gqa=heads != kv_heads
-        )
-        return attended.reshape(qkv.shape[0], heads * self.head_dim)
+        return self.mix(turned[:, :heads], keys[:, :, :end], values[:, :, :end])
 
-    def _rope(self, capacity: int, like: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    def mix(self, queries: torch.Tensor, keys: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
+        """Queries [R, h, d] of one position, keys and values [R, k, N, d] that they see -> attended [R, h d]."""
+        attended = functional.scaled_dot_product_attention(
+            queries[:, :, None], keys, values, enable_gqa=self.heads != self.kv_heads
+        )
+        return attended.reshape(queries.shape[0], self.heads * self.head_dim)
+
+    def rope_tables(self, capacity: int, like: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Rotary tables [≥ N, d], kept from call to call."""
         kept = None if self.tables is None else self.tables[0]
         if kept is None or len(kept) < capacity or (kept.device, kept.dtype) != (like.device, like.dtype):

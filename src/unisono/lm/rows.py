@@ -1,0 +1,125 @@
+"""Many sequences at once, each at its own position: rows that join and leave while others go on.
+
+A row's numbers do not depend on the rows beside it. Products take all rows together, and where a kernel's result
+depends on the number of its rows they are filled up to a fixed least number (`packing.steady`); attention, whose sums would
+depend on the longest row, is taken row by row as it is for a row alone. On an accelerator attention is one masked
+product, and rows agree within rounding.
+
+Axes: R rows, V branches of a row, S slots, H hidden width, h heads, k key and value heads, d head width, N capacity.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch.nn import functional
+
+from unisono.lm.backbone import LlamaBackbone, LlamaCache
+from unisono.lm.llama import rotate
+from unisono.lm.norms import rms_norm
+
+STEP = 64  # positions by which the capacity grows
+
+
+class RowCache:
+    """Keys and values of each layer [S, V, k, N, d]; slot s is filled up to `lengths[s]`, None where it is free.
+
+    Args:
+        by_row: attention row by row, else one masked product; None = as the device has it better.
+    """
+
+    def __init__(self, backbone: LlamaBackbone, branches: int, by_row: bool | None = None) -> None:
+        self.backbone, self.branches, self.by_row = backbone, branches, by_row
+        self.keys: list[torch.Tensor] = []
+        self.values: list[torch.Tensor] = []
+        self.lengths: list[int | None] = []
+
+    def join(self, cache: LlamaCache) -> int:
+        """Take in what a prefill left, V rows; returns the slot."""
+        if not self.keys:
+            shape = (0, *cache.keys[0].shape)
+            self.keys, self.values = ([tensors[0].new_empty(shape) for tensors in cache.keys] for _ in range(2))
+        slot = self.lengths.index(None) if None in self.lengths else len(self.lengths)
+        if slot == len(self.lengths):
+            self.lengths.append(None)
+        self._make_room(len(self.lengths), max(cache.keys[0].shape[2], cache.length + 1))
+        for kept, new in ((self.keys, cache.keys), (self.values, cache.values)):
+            for tensor, rows in zip(kept, new, strict=True):
+                tensor[slot, :, :, : cache.length] = rows[:, :, : cache.length]
+        self.lengths[slot] = cache.length
+        return slot
+
+    def leave(self, slot: int) -> None:
+        """Free a slot for another row."""
+        self.lengths[slot] = None
+
+    def step(self, embeds: torch.Tensor, slots: Sequence[int]) -> torch.Tensor:
+        """One position of some rows: embeds [R, V, H] -> hidden [R, V, H] after the final norm; each grows by one."""
+        backbone, lengths = self.backbone, [self.lengths[slot] for slot in slots]
+        self._make_room(len(self.lengths), max(lengths) + 1)
+        device = embeds.device
+        rows, places = torch.tensor(slots, device=device), torch.tensor(lengths, device=device)
+        cos, sin = (table[places, None, None] for table in backbone.rope_tables(self.keys[0].shape[3], embeds))
+        x = embeds.flatten(0, 1)
+        for index, layer in enumerate(backbone.layers):
+            projected = layer.qkv(layer.norm(x)).to(x.dtype)
+            queries = self._store(projected, index, rows, places, cos, sin)
+            x = x + layer.out(self._attend(queries, index, slots, lengths).to(backbone.rows))
+            x = x + layer.ffn(layer.ffn_norm(x))
+        for slot, length in zip(slots, lengths, strict=True):
+            self.lengths[slot] = length + 1
+        return rms_norm(x, backbone.model.norm.weight, backbone.model.sizes.eps).view(embeds.shape)
+
+    def _store(
+        self,
+        qkv: torch.Tensor,
+        index: int,
+        rows: torch.Tensor,
+        places: torch.Tensor,
+        cos: torch.Tensor,
+        sin: torch.Tensor,
+    ) -> torch.Tensor:
+        """Projections [R·V, (h + 2k) d] -> queries [R, V, h, d]; keys and values go where they belong."""
+        heads, kv_heads = self.backbone.heads, self.backbone.kv_heads
+        split = qkv.view(len(rows), self.branches, heads + 2 * kv_heads, self.backbone.head_dim)
+        turned = rotate(split[:, :, : heads + kv_heads], cos, sin)
+        self.keys[index][rows, :, :, places] = turned[:, :, heads:]
+        self.values[index][rows, :, :, places] = split[:, :, heads + kv_heads :]
+        return turned[:, :, :heads]
+
+    def _attend(self, queries: torch.Tensor, index: int, slots: Sequence[int], lengths: Sequence[int]) -> torch.Tensor:
+        """Queries [R, V, h, d] of the newest positions -> attended [R·V, h d]."""
+        keys, values = self.keys[index], self.values[index]
+        by_row = queries.device.type == "cpu" if self.by_row is None else self.by_row
+        if by_row:
+            rows = [
+                self.backbone.mix(query, keys[slot, :, :, : length + 1], values[slot, :, :, : length + 1])
+                for query, slot, length in zip(queries, slots, lengths, strict=True)
+            ]
+            return torch.cat(rows)
+        end = max(lengths) + 1
+        place = torch.arange(end, device=queries.device)
+        unknown = place > torch.tensor(lengths, device=queries.device)[:, None]  # [R, N]
+        mask = torch.zeros(unknown.shape, device=queries.device, dtype=queries.dtype).masked_fill(unknown, -torch.inf)
+        chosen = torch.tensor(slots, device=queries.device)
+        attended = functional.scaled_dot_product_attention(
+            queries.flatten(0, 1)[:, :, None],
+            keys[chosen, :, :, :end].flatten(0, 1),
+            values[chosen, :, :, :end].masked_fill(unknown[:, None, None, :, None], 0).flatten(0, 1),
+            attn_mask=mask.repeat_interleave(self.branches, 0)[:, None, None],
+            enable_gqa=self.backbone.heads != self.backbone.kv_heads,
+        )
+        return attended.flatten(1)
+
+    def _make_room(self, slots: int, capacity: int) -> None:
+        """Let the tensors hold so many slots and positions."""
+        have, room = self.keys[0].shape[0], self.keys[0].shape[3]
+        more_slots, more_room = max(slots - have, 0), max(capacity - room, 0)
+        if not more_slots and not more_room:
+            return
+        more_slots = max(more_slots, have) if more_slots else 0  # twice as many, so that joining seldom copies
+        more_room = -(-more_room // STEP) * STEP
+        pad = (0, 0, 0, more_room, 0, 0, 0, 0, 0, more_slots)
+        for tensors in (self.keys, self.values):
+            tensors[:] = [functional.pad(tensor, pad) for tensor in tensors]
