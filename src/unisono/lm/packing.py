@@ -54,7 +54,7 @@ def product(weight: torch.Tensor, packing: str) -> Product:
     large = fixed.numel() >= LARGE and fixed.device.type == "cpu" and fixed.dtype == torch.float32
     if large and torch.backends.mkldnn.is_available():
         return _blocked_product(fixed) if packing == "blocked" else _large_product(fixed)
-    return lambda rows: functional.linear(rows, fixed)
+    return lambda rows: steady(fixed, rows)
 
 
 def _large_product(weight: torch.Tensor) -> Product:
@@ -90,8 +90,8 @@ def _int8_product(weight: torch.Tensor) -> Product:
     kernel, fits = torch._weight_int8pack_mm, weight.shape[1] % KERNEL_STEP == 0
 
     def multiply(rows: torch.Tensor) -> torch.Tensor:
-        # Whatever the number of rows: beyond 32 the dense product is up to twice as fast, but rounds otherwise, and a row
-        # of a batch has to be what it is alone.
+        # Whatever the number of rows: beyond 32 the dense product is up to twice as fast, but rounds otherwise, and a
+        # row of a batch has to be what it is alone.
         if fits:
             return kernel(rows, packed, scale)
         return functional.linear(rows, packed.to(rows.dtype)) * scale

@@ -1,8 +1,8 @@
 """Many sequences at once, each at its own position: rows that join and leave while others go on.
 
 A row's numbers do not depend on the rows beside it. Products take all rows together, and where a kernel's result
-depends on the number of its rows they are filled up to a fixed least number (`packing.steady`); attention, whose sums would
-depend on the longest row, is taken row by row as it is for a row alone. On an accelerator attention is one masked
+depends on the number of its rows they are filled up to a fixed least number (`packing.steady`); attention, whose sums
+would depend on the longest row, is taken row by row as it is for a row alone. On an accelerator attention is one masked
 product, and rows agree within rounding.
 
 Axes: R rows, V branches of a row, S slots, H hidden width, h heads, k key and value heads, d head width, N capacity.

@@ -9,7 +9,7 @@ import torch
 
 from unisono import hub
 from unisono.errors import InputError
-from unisono.families.tada import generate, live
+from unisono.families.tada import generate, work
 from unisono.families.tada.live import FIRST, GROWTH, HOP
 from unisono.interface import Audio
 
@@ -81,7 +81,7 @@ def test_stream_of_published_checkpoints(published, options):
 
 def test_stream_begins_before_the_sentence_is_made(tiny_model, monkeypatch):
     steps, step = [], generate.step
-    monkeypatch.setattr(live, "step", lambda *args: steps.append(1) or step(*args))
+    monkeypatch.setattr(work, "step", lambda *args: steps.append(1) or step(*args))
     pieces = tiny_model.stream(LONG.split("?")[0] + "?", seed=5)
     first = next(pieces)
     begun = len(steps)

@@ -10,7 +10,8 @@ Axes: T marks, A vector width, N samples.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from itertools import pairwise
 
@@ -19,9 +20,7 @@ import torch
 
 from unisono.families.joining import Teller, shift, soften
 from unisono.families.spelling import Spelled
-from unisono.families.tada.generate import start, step
 from unisono.families.tada.heads import HOP, SILENT
-from unisono.families.tada.published import last_pass
 from unisono.families.tada.sentence import (
     Planned,
     Speaker,
@@ -29,11 +28,12 @@ from unisono.families.tada.sentence import (
     after,
     allowance,
     lay_out,
-    speak_sentence,
+    speaking,
     warn_of_cut,
 )
 from unisono.families.tada.state import State
 from unisono.families.tada.windows import Grid, decode_stretch, fit, hidden_frames
+from unisono.families.tada.work import Task, Work, passes
 from unisono.interface import Speech
 
 FIRST = 8  # frames of the first piece: 160 ms
@@ -136,101 +136,119 @@ class Sounding:
         return fit(wave, len(wave))
 
 
-def live_pieces(speaker: Speaker, spelled: Spelled, ladder: Ladder, hold: bool) -> Iterator[tuple[Speech, Take | None]]:
-    """Speak a sentence in at least two pieces; times count from its start. Warns and raises like `speak_sentence`.
-
-    Args:
-        hold: the last piece is one frame, for it may still be changed when the text goes on.
-
-    Yields:
-        a piece, and with the last one the take.
-    """
-    teller = Teller(spelled, speaker.card.sample_rate, speaker.card.word_lead)
-    if speaker.likeness is not None:  # which take is heard is known when all of them are there
-        take = speak_sentence(speaker, spelled)
-        marks = [token.position for token in take.speech.tokens]
-        yield from _closing(teller, take, take.speech.audio, marks, hold, False)
-        return
-    planned, sound = None, None
-    for planned, sound in _steps(speaker, spelled):
-        sound.follow()
-        while (stop := sound.due(ladder.frames)) is not None and len(wave := _piece(sound, stop)):
-            yield teller.tell(wave, _shown(planned, sound.positions)), None
-            ladder.climb()
-    begun = bool(teller.sound)
-    wave = _rest(sound)
-    warn_of_cut(speaker, spelled.source, sound.allowed)
-    first = planned.last + 1
-    vectors = torch.cat(sound.state.vectors[first : first + sound.count])
-    audio = np.concatenate([*teller.sound, wave])
-    speech = Speech(audio, speaker.card.sample_rate, spelled.source, [], [])
-    take = Take(speech, vectors, planned.script.ids, sound.positions)
-    yield from _closing(teller, take, wave, _shown(planned, sound.positions), hold, begun)
+Emit = Callable[[Speech], None]  # takes a piece whose times count from the start of its sentence
 
 
-def _closing(
-    teller: Teller, take: Take, wave: np.ndarray, marks: list[int], hold: bool, begun: bool
-) -> Iterator[tuple[Speech, Take | None]]:
-    """The last samples of a sentence, in two pieces where nothing was heard yet or the end is held back."""
-    cuts = [0, len(wave)]
+class Listener:
+    """Hears a sentence while it is made, and hands out what is settled of it."""
+
+    def __init__(self, speaker: Speaker, spelled: Spelled, ladder: Ladder, emit: Emit) -> None:
+        self.speaker, self.ladder, self.emit = speaker, ladder, emit
+        self.teller = Teller(spelled, speaker.card.sample_rate, speaker.card.word_lead)
+        self.planned = lay_out(speaker, spelled)
+        self.sound: Sounding | None = None
+
+    @torch.inference_mode()
+    def hear(self, state: State) -> None:
+        """Look at a state after a step."""
+        if self.sound is None:
+            self.sound = Sounding(self.speaker, self.planned, state)
+        self.sound.follow()
+        while (stop := self.sound.due(self.ladder.frames)) is not None and len(wave := self.sound.piece(stop)):
+            self.emit(self.teller.tell(wave, self.marks))
+            self.ladder.climb()
+
+    @property
+    def marks(self) -> list[int]:
+        """1-based frames of the tokens of the text that are known."""
+        positions = self.sound.positions
+        return [positions[index] for index in self.planned.script.shown if index < len(positions)]
+
+    @torch.inference_mode()
+    def finish(self, source: str) -> tuple[Take, np.ndarray]:
+        """The take, and its samples that were not handed out."""
+        sound, heard = self.sound, list(self.teller.sound)
+        wave = sound.rest()
+        warn_of_cut(self.speaker, source, sound.allowed)
+        first = self.planned.last + 1
+        vectors = torch.cat(sound.state.vectors[first : first + sound.count])
+        speech = Speech(np.concatenate([*heard, wave]), self.speaker.card.sample_rate, source, [], [])
+        return Take(speech, vectors, self.planned.script.ids, sound.positions), wave
+
+
+def _live(speaker: Speaker, spelled: Spelled, ladder: Ladder, emit: Emit, hold: bool) -> Work[tuple[Take, Speech]]:
+    """Speak a sentence in at least two pieces; the last one, of one frame with `hold`, is handed back with the take."""
+    if speaker.likeness is None:
+        listener = Listener(speaker, spelled, ladder, emit)
+        task = Task(listener.planned.plan, speaker.draws, speaker.watch, listener.hear)
+        yield from passes(speaker.model, task)
+        take, wave = listener.finish(spelled.source)
+        teller, marks = listener.teller, listener.marks
+    else:  # which take is heard is known when all of them are there
+        take = yield from speaking(speaker, spelled)
+        wave, marks = take.speech.audio, [token.position for token in take.speech.tokens]
+        teller = Teller(spelled, speaker.card.sample_rate, speaker.card.word_lead)
+    cuts, begun = [0, len(wave)], bool(teller.sound)
     if not begun:
         cuts.insert(1, HOP * (len(wave) // HOP // 2) or len(wave) // 2)
     if hold and len(wave) - HOP > cuts[-2]:
         cuts.insert(-1, len(wave) - HOP)
-    for low, high in pairwise(cuts):
-        last = high == len(wave)
-        piece = teller.tell(wave[low:high], marks, last)
-        if low == 0 and not begun:
-            piece = replace(piece, speaker_scores=take.speech.speaker_scores)
-        yield piece, take if last else None
+    parts = [teller.tell(wave[low:high], marks, high == len(wave)) for low, high in pairwise(cuts)]
+    if not begun:
+        parts[0] = replace(parts[0], speaker_scores=take.speech.speaker_scores)
+    for part in parts[:-1]:
+        emit(part)
+    return take, parts[-1]
 
 
-@torch.inference_mode()
-def _steps(speaker: Speaker, spelled: Spelled) -> Iterator[tuple[Planned, Sounding]]:
-    """Run the loop and stop after every step."""
-    model, planned = speaker.model, lay_out(speaker, spelled)
-    plan = last_pass(model, planned.plan, speaker.draws, speaker.watch)
-    state = start(model, plan, model.runner(), speaker.draws, speaker.watch)
-    sound = Sounding(speaker, planned, state)
-    while state.position < state.steps:
-        step(model, plan, state, speaker.watch)
-        yield planned, sound
-
-
-@torch.inference_mode()
-def _piece(sound: Sounding, stop: int) -> np.ndarray:
-    return sound.piece(stop)
-
-
-@torch.inference_mode()
-def _rest(sound: Sounding) -> np.ndarray:
-    return sound.rest()
-
-
-def _shown(planned: Planned, positions: list[int]) -> list[int]:
-    """Of the tokens known so far, those of the text."""
-    return [positions[index] for index in planned.script.shown if index < len(positions)]
-
-
-def stream_sentences(speaker: Speaker, sentences: Iterator[Spelled], *, waits: bool) -> Iterator[Speech]:
-    """Speak sentences in pieces, which together are what joining their takes gives; times count from the start.
+def streaming(speaker: Speaker, sentences: Iterator[Spelled], waits: bool, pieces: deque[Speech]) -> Work[None]:
+    """Speak sentences in pieces, which together are what joining those of `saying` gives; times count from the start.
 
     Args:
         waits: the next sentence may not be there yet when one ends.
     """
-    prompt, ladder = speaker.prompt, Ladder()
-    samples, last, index = 0, 0, 0
+    prompt, ladder, place = speaker.prompt, Ladder(), _Place()
+
+    def emit(piece: Speech) -> None:
+        pieces.append(place.moved(piece))
+
     sentence = next(sentences, None)
     while sentence is not None:
-        sound, begun = samples, False
-        for piece, take in live_pieces(speaker, sentence, ladder, hold=waits):
-            samples += len(piece.audio)
-            piece = soften(shift(piece, sound, last), start=index > 0 and not begun, end=False)
-            last, begun = piece.tokens[-1].position if piece.tokens else last, True
-            if take is None:
-                yield piece
-                continue
-            sentence = next(sentences, None)
-            yield soften(piece, start=False, end=sentence is not None)
-            speaker = after(speaker, prompt, take)
-        index += 1
+        take, closing = yield from _live(speaker, sentence, ladder, emit, hold=waits)
+        if waits:
+            yield None
+        sentence = next(sentences, None)
+        pieces.append(soften(place.moved(closing), start=False, end=sentence is not None))
+        place.next_sentence()
+        speaker = after(speaker, prompt, take)
+
+
+def saying(speaker: Speaker, sentences: Iterator[Spelled], pieces: deque[Speech]) -> Work[None]:
+    """Speak sentences whole; times count from the start of each."""
+    prompt, begun = speaker.prompt, False
+    sentence = next(sentences, None)
+    while sentence is not None:
+        take = yield from speaking(speaker, sentence)
+        sentence = next(sentences, None)
+        pieces.append(soften(take.speech, start=begun, end=sentence is not None))
+        yield None
+        speaker, begun = after(speaker, prompt, take), True
+
+
+class _Place:
+    """How far a stream has come: samples, those before its sentence, and the last mark."""
+
+    def __init__(self) -> None:
+        self.samples = self.sentence = self.mark = 0
+
+    def moved(self, piece: Speech) -> Speech:
+        """The next piece with times from the start of the stream; it fades in where it begins a further sentence."""
+        starts = self.sentence > 0 and self.samples == self.sentence
+        moved = soften(shift(piece, self.sentence, self.mark), start=starts, end=False)
+        self.samples += len(piece.audio)
+        self.mark = moved.tokens[-1].position if moved.tokens else self.mark
+        return moved
+
+    def next_sentence(self) -> None:
+        """What comes now is another sentence."""
+        self.sentence = self.samples

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from unisono.errors import InputError
-from unisono.families.tada.generate import generate_slots
 from unisono.families.tada.options import InferenceOptions
-from unisono.families.tada.plan import Plan, PromptTokens, Slots, plan_tokens, speed_plan
+from unisono.families.tada.plan import Plan, PromptTokens, Slots, plan_tokens
 from unisono.families.tada.prompt import chat_prefix
 from unisono.families.tada.render import render
 from unisono.families.tada.state import Observer, Stepped
+from unisono.families.tada.work import Task, alone, passes
 from unisono.lm.draws import Draws, GeneratorDraws
 
 if TYPE_CHECKING:
@@ -136,17 +136,7 @@ def prompt_ids(model: TadaForCausalLM, prompt: EncoderOutput) -> list[int]:
 
 def run(model: TadaForCausalLM, plan: Plan, draws: Draws, observer: Observer | None = None) -> Slots:
     """One pass, or two with a speed factor."""
-    plan = last_pass(model, plan, draws, observer)
-    return generate_slots(model, plan, draws, observer=observer)
-
-
-def last_pass(model: TadaForCausalLM, plan: Plan, draws: Draws, observer: Observer | None = None) -> Plan:
-    """The plan whose slots are heard: the second pass of a speed factor, once the first is run, else the plan."""
-    if plan.options.speed_up_factor is None:
-        return plan
-    slots = generate_slots(model, plan, draws, observer=observer)
-    with torch.inference_mode():
-        return speed_plan(model, plan, slots)
+    return alone(model, passes(model, Task(plan, draws, observer)))
 
 
 @torch.inference_mode()

@@ -1,7 +1,7 @@
 """One step of many generations at once, each at its own position (TADA).
 
 What every row does alone, `generate.step`, is done for all of them here with one product where it takes weights: the
-language model's step, the flow. Plans, draws, gaps and text stay each row's own, so that a row is what it would be alone.
+language model's step, the flow. Plans, draws, gaps and text stay each row's own: a row is what it would be alone.
 
 Axes: R rows, V branches of a row, K candidates, A acoustic width, X flowing width, H hidden width.
 """

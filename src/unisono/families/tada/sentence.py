@@ -21,12 +21,12 @@ from unisono.families.tada.likeness import Likeness
 from unisono.families.tada.model import TadaForCausalLM
 from unisono.families.tada.options import SpeakOptions
 from unisono.families.tada.plan import Plan, Slots
-from unisono.families.tada.published import run
 from unisono.families.tada.render import HOP, render
 from unisono.families.tada.state import Observer
 from unisono.families.tada.timing import Allowance
 from unisono.families.tada.voice_prompt import VoicePrompt, plan_sentence
 from unisono.families.tada.windows import fit
+from unisono.families.tada.work import Task, Work, alone, passes
 from unisono.interface import Audio, Speech
 from unisono.lm.draws import Draws
 
@@ -66,6 +66,11 @@ def speak_sentence(speaker: Speaker, spelled: Spelled) -> Take:
     Raises:
         GenerationError: a value that is not finite.
     """
+    return alone(speaker.model, speaking(speaker, spelled))
+
+
+def speaking(speaker: Speaker, spelled: Spelled) -> Work[Take]:
+    """`speak_sentence` as work."""
     return best_take(speaker, spelled.source, lambda: _take(speaker, spelled))
 
 
@@ -86,7 +91,7 @@ def after(speaker: Speaker, voice: VoicePrompt, take: Take) -> Speaker:
     return replace(speaker, prompt=prompt)
 
 
-def best_take(speaker: Speaker, source: str, take: Callable[[], Take]) -> Take:
+def best_take(speaker: Speaker, source: str, take: Callable[[], Work[Take]]) -> Work[Take]:
     """One take, or with a speaker threshold as many as it needs to sound like the voice; the best of them.
 
     Args:
@@ -96,10 +101,10 @@ def best_take(speaker: Speaker, source: str, take: Callable[[], Take]) -> Take:
         GenerationWarning: no take was enough like the voice.
     """
     if speaker.likeness is None:
-        return take()
+        return (yield from take())
     options, best, scores = speaker.options, None, []
     while len(scores) <= options.retries:
-        made = take()
+        made = yield from take()
         scores.append(speaker.likeness.score(made.vectors, made.speech))
         if best is None or scores[-1] > max(scores[:-1]):
             best = made
@@ -115,11 +120,10 @@ def best_take(speaker: Speaker, source: str, take: Callable[[], Take]) -> Take:
     return best._replace(speech=replace(best.speech, speaker_scores=[scores]))
 
 
-@torch.inference_mode()
-def _take(speaker: Speaker, spelled: Spelled) -> Take:
+def _take(speaker: Speaker, spelled: Spelled) -> Work[Take]:
     """One take."""
     planned = lay_out(speaker, spelled)
-    slots = run(speaker.model, planned.plan, speaker.draws, speaker.watch)
+    slots = yield from passes(speaker.model, Task(planned.plan, speaker.draws, speaker.watch))
     return rendered_take(speaker, spelled, planned, slots)
 
 
@@ -131,6 +135,7 @@ class Planned(NamedTuple):
     last: int
 
 
+@torch.inference_mode()
 def lay_out(speaker: Speaker, spelled: Spelled) -> Planned:
     """Plan a sentence."""
     model, card = speaker.model, speaker.card

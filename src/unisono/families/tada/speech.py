@@ -5,38 +5,39 @@ Axes: N samples, L frames of 1/50 s, T tokens, A vector width.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from functools import cached_property
-from itertools import accumulate
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from unisono.align.transcribe import Recogniser
+from unisono.errors import InputError
 from unisono.families.arriving import ArrivingText
 from unisono.families.checks import check_seed, check_sound, check_text, check_voice
 from unisono.families.controls import documented
-from unisono.families.joining import FRAMES_PER_SECOND, join, shift, soften, speech_of
-from unisono.families.spelling import Spelled, spell_sentences
+from unisono.families.joining import FRAMES_PER_SECOND, join, shift, speech_of
+from unisono.families.spelling import Spelled, respelled, spell_sentences
 from unisono.families.tada.aligner import Aligner
 from unisono.families.tada.card import Card, make_options
 from unisono.families.tada.continuing import check_count, continue_speech, speakable, with_recording
 from unisono.families.tada.encoder import Encoder
+from unisono.families.tada.engine import Engine, Job
 from unisono.families.tada.likeness import find_likeness
-from unisono.families.tada.live import stream_sentences
+from unisono.families.tada.live import saying, streaming
 from unisono.families.tada.model import TadaForCausalLM
 from unisono.families.tada.options import InferenceOptions
 from unisono.families.tada.recordings import Recordings
-from unisono.families.tada.sentence import Speaker, after, speak_sentence
-from unisono.families.tada.state import Stepped
+from unisono.families.tada.sentence import Speaker
 from unisono.families.tada.voice_prompt import check_pieces, pieces_prompt, voice_prompt
 from unisono.families.tada.windows import Grid, decode_grid, fit
+from unisono.families.tada.work import Counter, Progress, heard
 from unisono.files import load_voice, read_voice
-from unisono.interface import AlignedTokens, Audio, Span, Speech, Tokenizer, Voice
+from unisono.interface import AlignedTokens, Audio, Speech, Tokenizer, Voice
 from unisono.lm.draws import GeneratorDraws
 
-Progress = Callable[[int, int], None]
 Replacements = Mapping[str, str] | Sequence[tuple[str, str]]
 
 
@@ -110,10 +111,47 @@ class TadaSpeech:
             GenerationError: a value that is not finite.
         """
         if isinstance(text, Sequence) and not isinstance(text, str):
-            return [self.say(item, voice=voice, seed=seed, progress=progress, **options) for item in text]
-        said = ArrivingText(text)
-        parts = list(self._takes(said, voice, seed, progress, options))
+            return self._say_all(text, voice, seed, progress, options)
+        said, pieces = ArrivingText(text), deque()
+        speaker, sentences = self._speaker(said, voice, seed, Counter(progress), options)
+        parts = list(heard(self.model, saying(speaker, sentences, pieces), pieces))
+        speaker.watch.finish()
         return join(said.source, parts)
+
+    def _say_all(
+        self, texts: Sequence[str], voice: Any, seed: int, progress: Progress | None, given: dict[str, Any]
+    ) -> list[Speech]:
+        """Several texts, as many together as the engine has room for."""
+        voices = list(voice) if isinstance(voice, Sequence) else [voice] * len(texts)
+        if len(voices) != len(texts):
+            raise InputError(f"got {len(voices)} voices for {len(texts)} texts: give one, or one for each text")
+        watch, engine = Counter(progress), Engine(self.model)
+        asked = [
+            self._speaker(ArrivingText(text), own, seed, watch, given) for text, own in zip(texts, voices, strict=True)
+        ]
+        jobs = [engine.submit(partial(saying, *each)) for each in asked]
+        spoken = [join(text, engine.finish(job)) for text, job in zip(texts, jobs, strict=True)]
+        watch.finish()
+        return spoken
+
+    def submit(
+        self,
+        engine: Engine,
+        text: str,
+        *,
+        voice: Voice | None = None,
+        seed: int = 0,
+        progress: Progress | None = None,
+        **options: Any,
+    ) -> Job:
+        """Add a text to those that an engine speaks: its job's `pieces` are what `stream` yields. Raises as it does."""
+        said = ArrivingText(text)
+        speaker, sentences = self._speaker(said, voice, seed, Counter(progress), options)
+        return engine.submit(partial(streaming, speaker, sentences, said.arrives))
+
+    def engine(self, rows: int | None = None) -> Engine:
+        """What speaks many texts at once, at most `rows` together (`submit`)."""
+        return Engine(self.model, rows)
 
     def sentences(
         self,
@@ -128,29 +166,13 @@ class TadaSpeech:
 
         This takes less computing than `stream`, and longer until the first sound.
         """
-        samples, last = 0, 0
-        for part in self._takes(ArrivingText(text), voice, seed, progress, options):
+        said, pieces, samples, last = ArrivingText(text), deque(), 0, 0
+        speaker, sentences = self._speaker(said, voice, seed, Counter(progress), options)
+        for part in heard(self.model, saying(speaker, sentences, pieces), pieces):
             moved = shift(part, samples, last)
             samples, last = samples + len(part.audio), moved.tokens[-1].position
             yield moved
-
-    def _takes(
-        self,
-        text: ArrivingText,
-        voice: Voice | None,
-        seed: int,
-        progress: Progress | None,
-        given: dict[str, Any],
-    ) -> Iterator[Speech]:
-        """The sentences of a text, one after the other; times count from the start of each."""
-        speaker, watch = self._speaker(text, voice, seed, progress, given)
-        sentences, prompt, begun = self._sentences(text, watch, speaker.options), speaker.prompt, False
-        sentence = next(sentences)
-        while sentence is not None:
-            take, sentence = speak_sentence(speaker, sentence), next(sentences, None)
-            yield soften(take.speech, start=begun, end=sentence is not None)
-            speaker, begun = after(speaker, prompt, take), True
-        watch.finish()
+        speaker.watch.finish()
 
     def stream(
         self,
@@ -170,25 +192,29 @@ class TadaSpeech:
             text: may also come in pieces, from a language model; speaking begins with its first clause and goes on
                 sentence by sentence (`text.speakable_parts`). It is what `say` makes of an iterator of the pieces.
         """
-        said = ArrivingText(text)
-        speaker, watch = self._speaker(said, voice, seed, progress, options)
-        sentences = self._sentences(said, watch, speaker.options)
-        yield from stream_sentences(speaker, sentences, waits=said.arrives)
-        watch.finish()
+        said, pieces = ArrivingText(text), deque()
+        speaker, sentences = self._speaker(said, voice, seed, Counter(progress), options)
+        yield from heard(self.model, streaming(speaker, sentences, said.arrives, pieces), pieces)
+        speaker.watch.finish()
 
     def _speaker(
-        self, text: ArrivingText, voice: Voice | None, seed: int, progress: Progress | None, given: dict[str, Any]
-    ) -> tuple[Speaker, _Counter]:
-        """Who speaks, and who counts; whatever can be refused is refused before the first sentence."""
+        self, text: ArrivingText, voice: Voice | None, seed: int, watch: Counter, given: dict[str, Any]
+    ) -> tuple[Speaker, Iterator[Spelled]]:
+        """Who speaks, and sentences as they come; whatever can be refused is refused before the first one."""
         options, draws = make_options(self.card, given), GeneratorDraws.seeded([check_seed(seed)])
         text.read(self._spell_sentences)
         voice = check_voice(voice) or self.default_voice
         if voice is not None:
             self.recordings.maker.check(voice.tokens, f"voice {voice.name}")
         prompt = voice_prompt(self.model, voice, self.card.speaker_prompt)
-        watch = _Counter(progress, 0)
         likeness = find_likeness(self.model, prompt, options, self.sample_rate)
-        return Speaker(self.model, self.card, prompt, options, draws, likeness, watch), watch
+
+        def count(sentences: Sequence[Spelled]) -> None:
+            watch.total += self._steps(sentences, options)
+
+        count(text.first)
+        speaker = Speaker(self.model, self.card, prompt, options, draws, likeness, watch)
+        return speaker, text.sentences(count)
 
     def _spell_sentences(self, text: str) -> list[Spelled]:
         """The sentences of a text as this model reads them. Raises InputError for one that cannot be spoken."""
@@ -196,12 +222,6 @@ class TadaSpeech:
         return spell_sentences(
             check_text(text), self.tokenizer, style=card.style, language=card.language, leading_space=card.leading_space
         )
-
-    def _sentences(self, text: ArrivingText, watch: _Counter, options: InferenceOptions) -> Iterator[Spelled]:
-        """Sentences as they come."""
-        for sentences in text.parts:
-            watch.total += self._steps(sentences, options)
-            yield from sentences
 
     @documented
     def continue_(
@@ -238,7 +258,8 @@ class TadaSpeech:
         pieces = self.encode(sound, text=text)
         heard = self._respell(pieces)
         prompt = pieces_prompt(self.model, pieces)
-        watch = _Counter(progress, tokens + self.model.config.shift_acoustic)
+        watch = Counter(progress)
+        watch.total = tokens + self.model.config.shift_acoustic
         likeness = find_likeness(self.model, prompt, chosen, self.sample_rate)
         speaker = Speaker(self.model, self.card, prompt, chosen, draws, likeness, watch)
         speech = continue_speech(speaker, pieces, tokens, self._speakable)
@@ -363,33 +384,8 @@ class TadaSpeech:
 
     def _respell(self, tokens: AlignedTokens) -> Spelled:
         """The text of a token file, spelled again; what its ids say where another version read the text otherwise."""
-        ids = tokens.text_ids.tolist()
-        if tokens.text.strip():
-            spelled = self.spell(tokens.text)
-            if spelled.ids == ids:
-                return spelled
-        texts = [self.tokenizer.decode([token]) for token in ids]
-        ends = list(accumulate(map(len, texts)))
-        text = "".join(texts)
-        return Spelled(text, text, ids, texts, [Span(e - len(t), e) for e, t in zip(ends, texts, strict=True)])
+        return respelled(tokens.text, tokens.text_ids.tolist(), self.tokenizer, self.spell)
 
     def spell(self, text: str) -> Spelled:
         """Text as this model reads it. Raises InputError when it can read nothing of it."""
         return self.recordings.spell(text)
-
-
-class _Counter:
-    """An observer of the sampling loop that tells how many of the single steps are done."""
-
-    def __init__(self, progress: Progress | None, total: int) -> None:
-        self.progress, self.done, self.total = progress, 0, total
-
-    def __call__(self, record: Any) -> None:
-        if self.progress is not None and isinstance(record, Stepped):
-            self.done = min(self.done + 1, self.total)
-            self.progress(self.done, self.total)
-
-    def finish(self) -> None:
-        """All is done, however many steps the prefill saved."""
-        if self.progress is not None:
-            self.progress(self.total, self.total)

@@ -64,7 +64,8 @@ class Stepped:
 
     ids [V, B]; vector, mask, before, after as read by the positive branch; hidden [V, B, H]; condition, negative
     [K·B, H]; noise (scaled), solved [K·B, X]; scores [K, B]; chosen [B, X]; drawn int64 [B, 2], its durations; gaps
-    int64 [B, 4], `timing.Decided` where they were decided and not just drawn; logits [V, B, vocabulary], probabilities [B, vocabulary], token [B].
+    int64 [B, 4], `timing.Decided` where they were decided and not just drawn; logits [V, B, vocabulary], probabilities
+    [B, vocabulary], token [B].
     """
 
     position: int
