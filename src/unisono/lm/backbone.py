@@ -160,7 +160,7 @@ class LlamaBackbone:
         position, x = cache.length, embeds
         if position >= cache.capacity:  # a text whose length was not known
             cache.stored = functional.pad(cache.stored, (0, 0, 0, cache.capacity))
-        turn = [table[position] for table in self._rope(cache.capacity, embeds)]
+        turn = [table[position] for table in self.rope_tables(cache.capacity, embeds)]
         places, pasts = cache.stored.select(3, position), cache.stored.narrow(3, 0, position + 1)
         for index, layer in enumerate(self.layers):
             projected = layer.qkv(layer.norm(x)).to(x.dtype)
@@ -180,13 +180,17 @@ class LlamaBackbone:
         """
         turned = rotate(qkv.view(-1, *turn[0].shape), *turn)
         place.copy_(turned[:, self.heads :])
+        return self.mix(turned[:, : self.heads], past)
+
+    def mix(self, queries: torch.Tensor, past: torch.Tensor) -> torch.Tensor:
+        """Queries [R, h, d] of one position, keys and values [R, 2k, P, d] that they see -> attended [R, h d]."""
         keys, values = past.chunk(2, 1)
         attended = functional.scaled_dot_product_attention(
-            turned[:, : self.heads, None], keys, values, enable_gqa=self.heads != self.kv_heads
+            queries[:, :, None], keys, values, enable_gqa=self.heads != self.kv_heads
         )
         return attended.flatten(1)
 
-    def _rope(self, capacity: int, like: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    def rope_tables(self, capacity: int, like: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Tables [≥ N, h + 2k, d] that turn queries and keys and leave values as they are, kept from call to call."""
         kept = None if self.tables is None else self.tables[0]
         if kept is None or len(kept) < capacity or (kept.device, kept.dtype) != (like.device, like.dtype):

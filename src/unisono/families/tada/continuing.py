@@ -24,11 +24,11 @@ from unisono.families.tada.model import TadaForCausalLM
 from unisono.families.tada.options import SpeakOptions
 from unisono.families.tada.plan import Invention, Plan, make_plan
 from unisono.families.tada.prompt import prompt_tables, sequence_ids
-from unisono.families.tada.published import run
 from unisono.families.tada.render import HOP
 from unisono.families.tada.sentence import Speaker, Take, best_take, render_line
 from unisono.families.tada.timing import Tempo
 from unisono.families.tada.voice_prompt import VoicePrompt, prompt_prefix, speaker_scorer
+from unisono.families.tada.work import Task, Work, alone, passes
 from unisono.interface import AlignedTokens, Audio, Span, Speech, Tokenizer
 
 LEAST = 1  # tokens: a finished sentence is followed by another, not by nothing
@@ -62,16 +62,16 @@ def continue_speech(speaker: Speaker, pieces: AlignedTokens, tokens: int, allowe
     Raises:
         GenerationError: a value that is not finite.
     """
-    return best_take(speaker, "the continuation", lambda: _take(speaker, pieces, tokens, allowed)).speech
+    work = best_take(speaker, "the continuation", lambda: _take(speaker, pieces, tokens, allowed))
+    return alone(speaker.model, work).speech
 
 
-@torch.inference_mode()
-def _take(speaker: Speaker, pieces: AlignedTokens, tokens: int, allowed: torch.Tensor) -> Take:
+def _take(speaker: Speaker, pieces: AlignedTokens, tokens: int, allowed: torch.Tensor) -> Work[Take]:
     """One take."""
     model, options = speaker.model, speaker.options
     left = pieces.frames - int(pieces.positions[-1])  # frames of the recording after its last mark
     plan, last = _plan(model, speaker.prompt, options, tokens, allowed, left)
-    slots = run(model, plan, speaker.draws, speaker.watch)
+    slots = yield from passes(model, Task(plan, speaker.draws, speaker.watch))
     ids = slots.text_ids[0, last + 1 : -model.config.shift_acoustic].tolist()
     script = Line(ids, list(range(len(ids))), plan.tempos[0])
     audio, positions = render_line(speaker, "the continuation", script, slots, last)
@@ -86,6 +86,7 @@ def _take(speaker: Speaker, pieces: AlignedTokens, tokens: int, allowed: torch.T
     return Take(speech, slots.vectors[0, last + 1 : last + 1 + len(ids)], ids, positions)
 
 
+@torch.inference_mode()
 def _plan(
     model: TadaForCausalLM, prompt: VoicePrompt, options: SpeakOptions, tokens: int, allowed: torch.Tensor, left: int
 ) -> tuple[Plan, int]:

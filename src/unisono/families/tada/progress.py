@@ -11,9 +11,9 @@ Progress = Callable[[int, int], None]
 
 
 class Counter:
-    """Calls `progress`, if there is one, with (steps done, steps in all)."""
+    """Calls `progress`, if there is one, with (steps done, steps in all); `total` may grow."""
 
-    def __init__(self, progress: Progress | None, total: int) -> None:
+    def __init__(self, progress: Progress | None, total: int = 0) -> None:
         self.progress, self.done, self.total = progress, 0, total
 
     def __call__(self, record: Any) -> None:
