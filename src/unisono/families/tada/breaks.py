@@ -12,17 +12,20 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from unisono.families.spelling import Spelled
+from unisono.families.tada.silences import Asked, Silence, silences
 from unisono.families.tada.timing import FRAMES_PER_SECOND, Tempo
 
 MARK_GAP = 2  # frames between the tokens of a pause's text; the last one is followed by the rest of the pause
 
 
 class Line(NamedTuple):
-    """What is spoken: `ids` [n]; `shown` [T], which of them are the tokens of the text; `tempo` of the n + 1 gaps."""
+    """What is spoken: `ids` [n]; `shown` [T], which of them are the tokens of the text; `tempo` of the n + 1 gaps;
+    `silences` that shall be heard."""
 
     ids: list[int]
     shown: list[int]
     tempo: Tempo
+    silences: Sequence[Silence] = ()
 
     @property
     def asked(self) -> int:
@@ -38,7 +41,7 @@ def line(spelled: Spelled, speed: float, pause_ids: Sequence[int]) -> Line:
     """
     rates = [speed * rate for rate in spelled.rates] or [speed] * len(spelled.ids)
     pauses = _frames(spelled)
-    ids, shown, factors, more, exact = [], [], [], {}, {}
+    ids, shown, factors, more, exact, asked = [], [], [], {}, {}, []
     for index in range(len(spelled.ids) + 1):
         frames = pauses.get(index, 0)
         if frames > MARK_GAP * len(pause_ids) > 0:
@@ -49,11 +52,14 @@ def line(spelled: Spelled, speed: float, pause_ids: Sequence[int]) -> Line:
             exact[len(ids)] = frames - MARK_GAP * (len(pause_ids) - 1)
         elif frames:
             more[len(ids)] = frames
+        if frames:
+            asked.append(Asked(index, frames, len(ids)))
         if index < len(spelled.ids):
             shown.append(len(ids))
             ids.append(spelled.ids[index])
             factors.append(rates[index])
-    return Line(ids, shown, Tempo(0, [*factors, rates[-1]], more, exact))
+    tempo = Tempo(0, [*factors, rates[-1]], more, exact)
+    return Line(ids, shown, tempo, silences(spelled, shown, asked))
 
 
 def _frames(spelled: Spelled) -> dict[int, int]:

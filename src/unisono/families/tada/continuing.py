@@ -25,7 +25,7 @@ from unisono.families.tada.plan import Invention, Plan, make_plan
 from unisono.families.tada.prompt import prompt_tables, sequence_ids
 from unisono.families.tada.published import run
 from unisono.families.tada.render import HOP
-from unisono.families.tada.sentence import Speaker, Take, best_take, render_line
+from unisono.families.tada.sentence import Speaker, Take, best_take, line_slots, render_line
 from unisono.families.tada.timing import Tempo
 from unisono.families.tada.voice_prompt import VoicePrompt, prompt_prefix, speaker_scorer
 from unisono.interface import AlignedTokens, Audio, Span, Speech, Tokenizer
@@ -73,7 +73,7 @@ def _take(speaker: Speaker, pieces: AlignedTokens, tokens: int, allowed: torch.T
     slots = run(model, plan, speaker.draws, speaker.watch)
     ids = slots.text_ids[0, last + 1 : -model.config.shift_acoustic].tolist()
     script = Line(ids, list(range(len(ids))), plan.tempos[0])
-    audio, positions = render_line(speaker, "the continuation", script, slots, last)
+    audio, positions = render_line(speaker, script, *line_slots(speaker, "the continuation", script, slots, last))
     samples = audio.samples[left * HOP :].copy()
     samples[:FADE] *= np.linspace(0, 1, FADE, endpoint=False, dtype=np.float32)[: len(samples)]
     speech = speech_of(

@@ -23,6 +23,7 @@ from unisono.families.tada.options import SpeakOptions
 from unisono.families.tada.plan import Slots
 from unisono.families.tada.published import run
 from unisono.families.tada.render import HOP, render
+from unisono.families.tada.silences import settle
 from unisono.families.tada.state import Observer
 from unisono.families.tada.timing import cap_total
 from unisono.families.tada.voice_prompt import VoicePrompt, plan_sentence
@@ -40,6 +41,7 @@ class Speaker:
     Attributes:
         likeness: how much a take sounds like the voice; None = nobody asked.
         watch: is called with every record of the sampling loop.
+        quiet: seconds of silence that end the sentence before.
     """
 
     model: TadaForCausalLM
@@ -49,6 +51,7 @@ class Speaker:
     draws: Draws
     likeness: Likeness | None = None
     watch: Observer | None = None
+    quiet: float = 0.0
 
 
 class Take(NamedTuple):
@@ -72,6 +75,7 @@ def speak_sentence(speaker: Speaker, spelled: Spelled) -> Take:
 def after(speaker: Speaker, voice: VoicePrompt, take: Take) -> Speaker:
     """The speaker of the sentence after a take: the take's last tokens follow the voice, so that its melody goes on."""
     count = min(speaker.card.carry, len(take.ids))
+    speaker = replace(speaker, quiet=take.speech.duration - take.speech.words[-1].end if take.speech.words else 0.0)
     if count == 0:
         return speaker
     frames = torch.tensor([take.positions[-count:]], device=voice.positions.device)
@@ -131,24 +135,36 @@ def _take(speaker: Speaker, spelled: Spelled) -> Take:
         tempo=script.tempo,
     )
     slots = run(model, plan, speaker.draws, speaker.watch)
-    audio, positions = render_line(speaker, spelled.source, script, slots, last)
-    speech = speech_of(spelled, [positions[index] for index in script.shown], audio, card.word_lead)
+    vectors, before = line_slots(speaker, spelled.source, script, slots, last)
+
+    def speak(gaps: torch.Tensor) -> tuple[Speech, list[int]]:
+        audio, positions = render_line(speaker, script, vectors, gaps)
+        return speech_of(spelled, [positions[index] for index in script.shown], audio, card.word_lead), positions
+
+    speech, positions = settle(speak, before, script.silences, speaker.quiet)
     return Take(speech, slots.vectors[0, last + 1 : last + 1 + len(script.ids)], script.ids, positions)
 
 
-def render_line(speaker: Speaker, source: str, script: Line, slots: Slots, last: int) -> tuple[Audio, list[int]]:
-    """The sound of a line's slots, and the 1-based frames [n] of their marks in it.
+def line_slots(
+    speaker: Speaker, source: str, script: Line, slots: Slots, last: int
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """What a line is rendered from: vectors [n + 1 or n + 2, A] as the decoder takes them, and gaps int64 [n + 2].
 
     Args:
         source: what messages call the line. last: slot of what was spoken before the line's first token.
     """
-    model, card, count = speaker.model, speaker.card, len(script.ids)
-    drawn = slots.vectors[0, last : last + count + 1 + card.end_vector].float()
-    vectors = drawn * model.config.acoustic_std + model.config.acoustic_mean
+    model, count = speaker.model, len(script.ids)
+    drawn = slots.vectors[0, last : last + count + 1 + speaker.card.end_vector].float()
     before = slots.before[0, last : last + count + 2]  # with the end token's
-    before = _capped(before, script, speaker.options.token_seconds, source)
+    vectors = drawn * model.config.acoustic_std + model.config.acoustic_mean
+    return vectors, _capped(before, script, speaker.options.token_seconds, source)
+
+
+def render_line(speaker: Speaker, script: Line, vectors: torch.Tensor, before: torch.Tensor) -> tuple[Audio, list[int]]:
+    """The sound of a line, and the 1-based frames [n] of its marks in it. Arguments are what `line_slots` gives."""
+    card, count = speaker.card, len(script.ids)
     end = before[-1:]
-    rendered = render(model.decoder, vectors, torch.cat([before, end]) if card.end_vector else before)
+    rendered = render(speaker.model.decoder, vectors, torch.cat([before, end]) if card.end_vector else before)
     positions = rendered.positions[1 : count + 1].tolist()
     # Never less than a frame, so that the last mark lies inside; what the renderer adds behind the end is cut.
     frames = positions[-1] + max(int(end), 1)
