@@ -32,23 +32,28 @@ ROUNDS = 5  # a silence between soft sounds may be heard otherwise once it is lo
 class Silence(NamedTuple):
     """A pause of `frames` behind the first `words` words of a text.
 
-    gap: which gap of the line is made longer or shorter for it.
+    gaps: the gaps of the line that are made longer or shorter for it.
     low, high: the tokens of the line around it that are heard; -1 = what was before the line, n = its end.
     """
 
     words: int
     frames: int
-    gap: int
+    gaps: range
     low: int
     high: int
 
 
 class Asked(NamedTuple):
-    """A pause of `frames` before token `token` of a text, spoken in gap `gap` of a line."""
+    """A pause of `frames` before token `token` of a text, spoken in `gaps` of a line."""
 
     token: int
     frames: int
-    gap: int
+    gaps: range
+
+
+def shared(frames: int, count: int) -> list[int]:
+    """Frames in `count` parts as equal as can be, the longer ones first, none under one frame."""
+    return [max(1, (frames + count - 1 - index) // count) for index in range(count)]
 
 
 def silences(spelled: Spelled, shown: Sequence[int], pauses: Sequence[Asked]) -> list[Silence]:
@@ -66,9 +71,9 @@ def silences(spelled: Spelled, shown: Sequence[int], pauses: Sequence[Asked]) ->
         place = bisect_left(heard, pause.token)
         words = bisect_right(starts, heard[place - 1]) if place else 0
         low = shown[heard[place - 1]] if place else -1
-        high = shown[heard[place]] if place < len(heard) else max(pause.gap, shown[-1] + 1)
+        high = shown[heard[place]] if place < len(heard) else max(pause.gaps[-1], shown[-1] + 1)
         before = found[words].frames if words in found else 0
-        found[words] = Silence(words, before + pause.frames, pause.gap, low, high)
+        found[words] = Silence(words, before + pause.frames, pause.gaps, low, high)
     return [silence for silence in found.values() if silence.frames >= SHORTEST]
 
 
@@ -100,8 +105,9 @@ def settle(
             break
         gaps = before.tolist()
         for silence, frames in zip(wanted, missing, strict=True):
-            entry = silence.gap + 1
-            gaps[entry] = min(max(gaps[entry] + frames, 1), first[entry] + MOST_ADDED)
+            entries = slice(silence.gaps[0] + 1, silence.gaps[-1] + 2)
+            most = sum(first[entries]) + MOST_ADDED
+            gaps[entries] = shared(min(sum(gaps[entries]) + frames, most), len(silence.gaps))
         if gaps == before.tolist():
             break
         before = torch.tensor(gaps, device=before.device)
