@@ -50,7 +50,7 @@ def voice_add(
 
     name = files.check_new_voice(hub.model_folder(model), name, force)
     tts, folder = load_model(model, device, None, language=language)
-    voice = speak.find_voice(tts, folder, source, text, asr, **latent(sample_latent, seed))
+    voice = speak.find_voice(tts, folder, source, text, asr, text_option="--text", **latent(sample_latent, seed))
     if asr is not None and text is None:
         console.report_transcript(voice.tokens.text)
     voice.name, voice.consent = name, voice.consent if consent is None else consent
