@@ -91,7 +91,8 @@ def say(
     chosen = speak.find_voice(tts, folder, voice, voice_text, asr)
     if asr is not None and voice_text is None:
         console.report_transcript(chosen.tokens.text, console.report_stream(output, words))
-    pace = console.pace_of(chosen or tts.default_voice, controls.get("speed", 1.0)) if output != "-" else 0.0
+    heard = chosen or getattr(tts, "default_voice", None)
+    pace = console.pace_of(heard, controls.get("speed", 1.0)) if output != "-" else 0.0
     with console.progress_bar("token", pace) as progress, console.writing(output, words, plot) as (sink, finish):
         spoken = speak.say_to(
             tts, spoken_text, sink, keep=plot is not None, voice=chosen, seed=seed, progress=progress, **controls
