@@ -92,7 +92,9 @@ def say(
     chosen = speak.find_voice(tts, folder, voice, voice_text, asr)
     if asr is not None and voice_text is None:
         console.report_transcript(chosen.tokens.text, console.report_stream(output, words))
-    with console.progress_bar("token") as progress, console.writing(output, words, plot) as (sink, finish):
+    heard = chosen or getattr(tts, "default_voice", None)
+    pace = console.pace_of(heard, controls.get("speed", 1.0)) if output != "-" else 0.0
+    with console.progress_bar("token", pace) as progress, console.writing(output, words, plot) as (sink, finish):
         spoken = speak.say_to(
             tts, spoken_text, sink, keep=plot is not None, voice=chosen, seed=seed, progress=progress, **controls
         )
@@ -119,7 +121,10 @@ def continue_(
     tokenizer: TokenizerOption = None,
     **controls: Any,
 ) -> None:
-    """Speak on from a recording: text and sound are made up until the model ends its turn."""
+    """Speak on from a recording, text and sound made up.
+
+    It ends where the model ends its turn, or with the last whole word within --tokens.
+    """
     from unisono import align, speak
 
     console.check_outputs(

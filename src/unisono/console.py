@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 FAILED = 2  # exit code of everything a user can cause
 INTERRUPTED = 130
+LONGEST_NAME = 255  # characters of a file's name that is looked for
+LONG_SPEECH = 60  # seconds; speech as long as this is announced
 SHOWN_WORDS = 40  # word times printed; --words writes all
 
 
@@ -69,9 +71,13 @@ def _fail(sentence: str, code: int = FAILED) -> int:
 
 
 def _one_line(sentence: str) -> str:
-    """A sentence fit for a terminal: no line breaks, and what a terminal would obey, such as ESC, written out."""
-    line = " ".join(sentence.split())
-    return "".join(character if character.isprintable() else ascii(character)[1:-1] for character in line)
+    """A sentence fit for a terminal, without line breaks."""
+    return printable(" ".join(sentence.split()))
+
+
+def printable(text: str) -> str:
+    """A text fit for a terminal: what a terminal would obey, such as ESC, is written out; lines stay."""
+    return "".join(c if c.isprintable() or c == "\n" else ascii(c)[1:-1] for c in text)
 
 
 def _drop_stdout() -> None:
@@ -137,16 +143,26 @@ def given_text(pieces: Sequence[str] | None, default: str = "") -> str:
     """The text of a command: its arguments joined, standard input for a lone "-", or `default` without any.
 
     Raises:
-        InputError: standard input that is not UTF-8.
+        InputError: standard input that is not UTF-8; the name of a file in place of a text.
     """
     if not pieces:
         return default
     if list(pieces) != [STANDARD]:
+        _refuse_file(pieces)
         return " ".join(pieces)
     try:
         return sys.stdin.buffer.read().decode("utf-8-sig")
     except UnicodeDecodeError:
         raise InputError("standard input is not UTF-8 text: convert it first") from None
+
+
+def _refuse_file(pieces: Sequence[str]) -> None:
+    """Raise InputError for the name of a file that is there: nobody wants to hear "notes dot T X T"."""
+    name = pieces[0]
+    if len(pieces) > 1 or not Path(name).suffix[1:].isalnum() or len(name) > LONGEST_NAME or "\0" in name:
+        return
+    if os.path.isfile(name):
+        raise InputError(f"{name} is a file, and a text was expected: to hear what it says, give - < {name}")
 
 
 def check_outputs(*wanted: tuple[str | None, Callable[[str], None]]) -> None:
@@ -282,7 +298,7 @@ def report_spoken(spoken: Spoken, path: str, stream: TextIO) -> None:
     """Text, length, speed and word times of a speech."""
     speech = spoken.speech
     place = "standard output" if path == STANDARD else path
-    print(speech.text.strip(), file=stream)
+    print(printable(speech.text.strip()), file=stream)
     print(
         f"{place}: {speech.duration:.2f} s of speech in {spoken.seconds:.2f} s "
         f"(RTF {spoken.rtf:.3f}, {spoken.times_real_time:.1f} × real time)",
@@ -306,17 +322,31 @@ def word_lines(words: Sequence[Word]) -> Iterator[str]:
         if len(words) > SHOWN_WORDS and index == SHOWN_WORDS // 2:
             yield f"  ... {len(words) - SHOWN_WORDS + 1} more; a words file holds all"
         if len(words) <= SHOWN_WORDS or not SHOWN_WORDS // 2 <= index <= len(words) - SHOWN_WORDS // 2:
-            yield f"{word.start:8.2f} {word.end:8.2f}  {word.text}"
+            yield f"{word.start:8.2f} {word.end:8.2f}  {printable(word.text)}"
+
+
+def pace_of(voice: Voice | None, speed: float = 1.0) -> float:
+    """Seconds of a token as a voice speaks; 0.0 where there is none, or a speed that will be refused."""
+    if voice is None or not len(voice.tokens.text_ids) or speed <= 0:
+        return 0.0
+    return voice.tokens.samples / voice.tokens.sample_rate / len(voice.tokens.text_ids) / speed
 
 
 @contextmanager
-def progress_bar(unit: str) -> Iterator[Callable[[int, int], None]]:
-    """A function (done, total) that draws a bar with the time left on stderr, if that is a terminal."""
+def progress_bar(unit: str, pace: float = 0.0) -> Iterator[Callable[[int, int], None]]:
+    """A function (done, total) that draws a bar with the time left on stderr, if that is a terminal.
+
+    Args:
+        pace: seconds of speech that a unit is, about; long speech is announced with it before it begins.
+    """
     from tqdm import tqdm
 
     with tqdm(unit=unit, file=sys.stderr, disable=None, leave=False, dynamic_ncols=True) as bar:
 
         def show(done: int, total: int) -> None:
+            if bar.total is None and total * pace > LONG_SPEECH and not bar.disable:
+                line = f"{total} {unit}s, about {total * pace / 60:.0f} minutes of speech; Ctrl-C leaves no file behind"
+                bar.write(line, file=sys.stderr)
             bar.total = total
             bar.update(done - bar.n)
 
@@ -325,6 +355,7 @@ def progress_bar(unit: str) -> Iterator[Callable[[int, int], None]]:
 
 def print_table(rows: Sequence[Sequence[str]], stream: TextIO | None = None) -> None:
     """Columns as wide as their widest entry, the last one free."""
+    rows = [[_one_line(entry) for entry in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
         line = "  ".join(entry.ljust(width) for entry, width in zip(row, widths, strict=True))
@@ -343,47 +374,4 @@ def _shown(value: float | str) -> str:
 
 def report_transcript(text: str, stream: TextIO | None = None) -> None:
     """What a recogniser heard, for the user to check."""
-    print(f"heard: {' '.join(text.split())}", file=stream or sys.stdout)
-
-
-def voice_table(ready: Mapping[str, Path], stored: Mapping[str, Path]) -> list[tuple[str, ...]]:
-    """Voices by name as rows of a table with a head; one that is damaged says so."""
-    rows = [("voice", "from", "made by", "language", "seconds", "says")]
-    for origin, voices in (("model", ready), ("added", stored)):
-        rows += [_voice_row(name, origin, path) for name, path in voices.items()]
-    return rows
-
-
-def _voice_row(name: str, origin: str, path: Path) -> tuple[str, ...]:
-    from unisono.errors import CheckpointError
-    from unisono.files import load_voice
-
-    try:
-        voice = load_voice(path)
-    except CheckpointError:
-        return name, origin, "?", "?", "?", f"({path} is damaged)"
-    tokens = voice.tokens
-    return name, origin, tokens.model, voice.language, voice_seconds(voice), " ".join(tokens.text.split())[:60]
-
-
-def voice_seconds(voice: Voice) -> str:
-    """Length of a voice's recording."""
-    return f"{voice.tokens.samples / voice.tokens.sample_rate:.1f}"
-
-
-def voice_rows(voice: Voice) -> list[tuple[str, str]]:
-    """What a voice is made of, as rows of a table."""
-    tokens = voice.tokens
-    rows = [
-        ("name", voice.name),
-        ("language", voice.language),
-        ("speaker", voice.speaker),
-        ("model", f"{tokens.model} ({tokens.family})"),
-        ("seconds", f"{tokens.samples / tokens.sample_rate:.2f}"),
-        ("tokens", str(len(tokens.text_ids))),
-        ("sample rate", str(tokens.sample_rate)),
-        ("created", voice.created),
-        ("consent", voice.consent),
-        ("text", " ".join(tokens.text.split())),
-    ]
-    return [(name, value) for name, value in rows if value]
+    print(f"heard: {_one_line(text)}", file=stream or sys.stdout)

@@ -40,6 +40,10 @@ class UnisonoWarning(UserWarning):
     """Base of every warning of ours; its text is one sentence fit to be shown."""
 
 
+class TextWarning(UnisonoWarning):
+    """A text that may not mean what its writer wanted; the message says how it is read."""
+
+
 class GenerationWarning(UnisonoWarning):
     """Speech that was made but is not as it should be; the message says what is wrong with it."""
 

@@ -85,9 +85,10 @@ def convert(
     codec: CodecOption = None,
     tokenizer: TokenizerOption = None,
 ) -> None:
-    """Write a model in the published layout, or a published one in ours; converted back, its bytes are identical.
+    """Write a model in the published layout, or one of that in ours.
 
-    Ours is one folder: config.json and weights, unisono.json, and folders for the codec's parts, tokenizer and voices.
+    Converted back, its bytes are identical. Ours is one folder: config.json and weights, unisono.json, and folders for
+    the codec's parts, tokenizer and voices.
 
     Published is the language model's repository with the codec's in a folder tada-codec. Weights then hold rotary
     tables and masks, half precision is widened to float32, and unisono.json is in a folder unisono, which published

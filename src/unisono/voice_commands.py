@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -17,6 +19,9 @@ from unisono.options import (
     latent,
     load_model,
 )
+
+if TYPE_CHECKING:
+    from unisono.interface import Voice
 
 voices = typer.Typer(rich_markup_mode=None, help="Voices: those of a model, those that you add, and voice files.")
 
@@ -50,12 +55,12 @@ def voice_add(
 
     name = files.check_new_voice(hub.model_folder(model), name, force)
     tts, folder = load_model(model, device, None, language=language)
-    voice = speak.find_voice(tts, folder, source, text, asr, **latent(sample_latent, seed))
+    voice = speak.find_voice(tts, folder, source, text, asr, text_option="--text", **latent(sample_latent, seed))
     if asr is not None and text is None:
         console.report_transcript(voice.tokens.text)
     voice.name, voice.consent = name, voice.consent if consent is None else consent
     path = files.store_voice(voice)
-    print(f"{name}: {len(voice.tokens.text_ids)} tokens, {console.voice_seconds(voice)} s, in {path}")
+    print(f"{name}: {len(voice.tokens.text_ids)} tokens, {_seconds(voice)} s, in {path}")
 
 
 @voices.command("list")
@@ -63,7 +68,7 @@ def voice_list(model: ModelOption = None) -> None:
     """The voices of a model, and those that were added."""
     from unisono import files, hub
 
-    console.print_table(console.voice_table(files.ready_voices(hub.model_folder(model)), files.stored_voices()))
+    console.print_table(_table(files.ready_voices(hub.model_folder(model)), files.stored_voices()))
 
 
 @voices.command("show")
@@ -71,7 +76,7 @@ def voice_show(
     name: Annotated[str, typer.Argument(help="Name of a voice, or voice file.")], model: ModelOption = None
 ) -> None:
     """What a voice is made of."""
-    console.print_table(console.voice_rows(_named_voice(name, model)))
+    console.print_table(_rows(_named_voice(name, model)))
 
 
 @voices.command("export")
@@ -105,3 +110,46 @@ def _named_voice(name: str, model: str | None) -> Any:
     if voice is None:
         raise speak.unknown_voice(folder, name)
     return voice
+
+
+def _table(ready: Mapping[str, Path], stored: Mapping[str, Path]) -> list[tuple[str, ...]]:
+    """Voices by name as rows of a table with a head; one that is damaged says so."""
+    rows = [("voice", "from", "made by", "language", "seconds", "says")]
+    for origin, voices in (("model", ready), ("added", stored)):
+        rows += [_voice_row(name, origin, path) for name, path in voices.items()]
+    return rows
+
+
+def _voice_row(name: str, origin: str, path: Path) -> tuple[str, ...]:
+    from unisono.errors import CheckpointError
+    from unisono.files import load_voice
+
+    try:
+        voice = load_voice(path)
+    except CheckpointError:
+        return name, origin, "?", "?", "?", f"({path} is damaged)"
+    tokens = voice.tokens
+    return name, origin, tokens.model, voice.language, _seconds(voice), " ".join(tokens.text.split())[:60]
+
+
+def _seconds(voice: Voice) -> str:
+    """Length of a voice's recording."""
+    return f"{voice.tokens.samples / voice.tokens.sample_rate:.1f}"
+
+
+def _rows(voice: Voice) -> list[tuple[str, str]]:
+    """What a voice is made of, as rows of a table."""
+    tokens = voice.tokens
+    rows = [
+        ("name", voice.name),
+        ("language", voice.language),
+        ("speaker", voice.speaker),
+        ("model", f"{tokens.model} ({tokens.family})"),
+        ("seconds", f"{tokens.samples / tokens.sample_rate:.2f}"),
+        ("tokens", str(len(tokens.text_ids))),
+        ("sample rate", str(tokens.sample_rate)),
+        ("created", voice.created),
+        ("consent", voice.consent),
+        ("text", " ".join(tokens.text.split())),
+    ]
+    return [(name, value) for name, value in rows if value]

@@ -90,10 +90,14 @@ def test_english_letters():
     ]  # fmt: skip
 
 
+@pytest.fixture(scope="module")
+def tokenizer():
+    return load_tokenizer()
+
+
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.sampled_from(PHONEMES), min_size=1, max_size=12))
-def test_any_sounds_are_made_by_letters_of_the_built_in_vocabulary(phones):
-    tokenizer = load_tokenizer()
+def test_any_sounds_are_made_by_letters_of_the_built_in_vocabulary(tokenizer, phones):
     text, ids = tokenizer.sound_out("Xyzzy", [phones])
     made = [tokenizer.vocabulary[index] for index in ids]
     assert sounds(name[2:] for name in made) == phones
@@ -113,3 +117,31 @@ def test_sounds_are_fitted_to_letters():
     assert one_letter_each(["AY", "N"], LABELS) == ("in", ["AY", "N"])
     with pytest.raises(KeyError):
         one_letter_each(["ZH"], LABELS)
+
+
+# Words with the IPA that dictionaries give them, British and American.
+SPOKEN = """
+house haʊs|water ˈwɔːtər|hello həˈloʊ|father ˈfɑːðər|school skuːl|little ˈlɪtəl|little ˈlɪtl̩|nation ˈneɪʃən
+think θɪŋk|morning ˈmɔrnɪŋ|people ˈpiːpəl|world wɜːrld|mother ˈmʌðər|voice vɔɪs|number ˈnʌmbər|year jɪr|year jɪər
+question ˈkwɛstʃən|picture ˈpɪktʃər|happy ˈhæpi|better ˈbɛtər|better ˈbɛɾɚ|about əˈbaʊt|chair tʃɛr|chair tʃɛər
+fire ˈfaɪər|our aʊər|our aʊr|there ðɛər|four fɔːr|work wɜrk|girl ɡɜːl|measure ˈmɛʒər|music ˈmjuːzɪk|square skwɛə
+bottle ˈbɒtl̩|error ˈɛrər|area ˈɛəriə|fine fʌɪn|near nɪə|go ɡəʊ|day deː|carry ˈkæri|tour tʊər
+"""
+
+
+@pytest.mark.parametrize("entry", SPOKEN.replace("\n", "|").strip("|").split("|"))
+def test_a_word_in_ipa_is_read_as_the_word_is(tokenizer, entry):
+    word, spoken = entry.split()
+    phones = ipa_sounds(spoken)
+    assert phones == [sounds(name[2:] for name in tokenizer.sounds(word))]
+    assert tokenizer.sound_out(word, phones) == (word, tokenizer.encode(word))
+
+
+@pytest.mark.parametrize(("spoken", "said"), [("haʊs", "house"), ("ˈwɔːtər", "water"), ("θɪŋk", "think")])
+def test_what_is_not_written_so_is_written_as_a_word_that_sounds_so(tokenizer, spoken, said):
+    assert tokenizer.sound_out("Xyz", ipa_sounds(spoken)) == (said, tokenizer.encode(said))
+
+
+def test_of_doubled_letters_the_first_one_sounds():
+    labels = {"n": ["N", "_"], "a": ["AE"]}
+    assert fit("anna", ["AE", "N", "AE"], labels) == ["AE", "N", "_", "AE"]

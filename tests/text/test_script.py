@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from unisono.errors import InputError
+from unisono.errors import InputError, TextWarning
 from unisono.text import Pause, Rate, Respelling, read_script, shown_words, split_clauses, split_sentences
 from unisono.text.script import show
 
@@ -195,3 +195,32 @@ def test_hostile_repetition_is_linear(unit):
 
     small = min(seconds(10_000) for _ in range(3))
     assert min(seconds(100_000) for _ in range(2)) < 40 * small + 0.05
+
+
+@pytest.mark.parametrize(
+    ("text", "meant"),
+    [
+        ("[paus:1s] a", r"\[pause:0.8s\]"),
+        ("a [pasue:1s] b", r"\[pause:0.8s\]"),
+        ("a [Puase: 0.5 s] b", r"\[pause:0.8s\]"),
+        ("a [break:500ms] b", r"\[pause:0.8s\]"),
+        ("[rat:1.2]a[/rat]", r"\[rate:1.3\]"),
+        ("a [/rte] b", r"\[rate:1.3\]"),
+        ("[speed:1.5]a", r"\[rate:1.3\]"),
+        ("[sya:naɪki|Nike]", r"\[say:naɪki\|Nike\]"),
+        ("[ipa:naɪki|Nike]", r"\[say:naɪki\|Nike\]"),
+    ],
+)
+def test_a_mistyped_tag_is_text_with_a_warning(text, meant):
+    with pytest.warns(TextWarning, match=meant):
+        script = read_script(text)
+    assert script.text == text and not script.pauses and not script.rates and not script.spoken
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["[note: hello]", "[1]", "[sic]", "[rat]", "[pace: slowly]", "[12:30]", "a[i:j]", "[break]", "\\[pause:1s]", "[]",
+     "[cause:effect]", "[http://a.b]", "[speed: see below]"],
+)  # fmt: skip
+def test_brackets_of_other_kinds_are_text_without_a_word(text):
+    assert read_script(text).text == text.removeprefix("\\")

@@ -53,13 +53,18 @@ def _tokens(spelled: Spelled, positions: Sequence[int]) -> list[Token]:
 
 class Teller:
     """Hands out a sentence whose sound is still being made: pieces of sound, each with the words that have ended in
-    it and the tokens whose mark lies in it. Together they are `speech_of` of the whole, `running`."""
+    it and the tokens whose mark lies in it. Together they are `speech_of` of the whole, `running`.
+
+    Attributes:
+        quiet: seconds of the sound so far behind the last word told; 0 before any.
+    """
 
     def __init__(self, spelled: Spelled, sample_rate: int, lead: float) -> None:
         self.spelled, self.sample_rate, self.lead = spelled, sample_rate, lead
         self.spans = [word.span for word in shown_words(spelled.source)]
         self.sound: list[np.ndarray] = []
         self.words = self.tokens = 0  # told
+        self.quiet, self._end = 0.0, 0.0
 
     def tell(self, samples: np.ndarray, positions: Sequence[int], last: bool = False) -> Speech:
         """The next piece; times count from the start of the sentence.
@@ -85,6 +90,8 @@ class Teller:
         tokens = [token for token in _tokens(self.spelled, positions) if last or token.position <= frames]
         piece = Speech(samples, self.sample_rate, " ".join(word.text for word in words), words, tokens[self.tokens :])
         self.words, self.tokens = max(ended, self.words), max(len(tokens), self.tokens)
+        self._end = words[-1].end if words else self._end
+        self.quiet = duration - self._end if self.words else 0.0
         return piece
 
 

@@ -38,6 +38,8 @@ def read_edits(
         list(delete or ()),
         [split_pair(given, "--insert-after") for given in insert_after or ()],
     )
+    if not any(edits):
+        raise InputError("there is nothing to edit: give --replace OLD=NEW, --delete WORDS or --insert-after WORDS=NEW")
     find_edits(check_text(text), *edits)
     return edits
 

@@ -14,7 +14,14 @@ from unisono.interface import Audio, SpeechModel, Voice
 
 
 def find_voice(
-    model: SpeechModel, folder: Path, wanted: str | None, text: str | None = None, asr: str | None = None, **making: Any
+    model: SpeechModel,
+    folder: Path,
+    wanted: str | None,
+    text: str | None = None,
+    asr: str | None = None,
+    *,
+    text_option: str = "--voice-text",
+    **making: Any,
 ) -> Voice | None:
     """A voice from what a user typed.
 
@@ -23,6 +30,7 @@ def find_voice(
         wanted: None for the model's own voice, a name (of the model's voices or the user's), a voice file, or a
             recording.
         text: what the recording says. asr: who hears that instead, see `SpeechModel.voice`.
+        text_option: what messages call the option that gives `text`.
         making: further options of `SpeechModel.voice` (sample_latent, seed).
 
     Raises:
@@ -32,13 +40,16 @@ def find_voice(
     voice = None if wanted is None else read_voice(folder, wanted)
     if wanted is None or voice is not None:
         if text is not None or asr is not None:
-            raise InputError("a voice text belongs to a recording: name one as the voice, or leave the text away")
+            option = "--asr" if text is None else text_option
+            raise InputError(
+                f"{option} is for a recording, and {wanted or 'the model itself'} is a voice: leave it away"
+            )
         return voice
     if not Path(wanted).suffix and not exists(wanted):
         raise unknown_voice(folder, wanted)
     if asr is None and (text is None or not text.strip()):
         raise InputError(
-            f"to speak like {wanted} its words are needed: give them as the voice text, or a speech recogniser as asr"
+            f"to speak like {wanted} its words are needed: give them with {text_option}, or a recogniser with --asr"
         )
     if not model.can_clone:
         raise InputError(f"model {model.name} cannot learn a voice from a recording: use one of its ready voices")

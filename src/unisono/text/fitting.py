@@ -30,7 +30,9 @@ def fit(word: str, phones: Sequence[str], labels: Mapping[str, Sequence[str]]) -
             for begin in range(count + 1 - len(chunk)):
                 end = begin + len(chunk)
                 cost = costs[begin] + log2(2 + rank)
-                if cost < reached[end] and list(phones[begin:end]) == chunk:
+                # Of a doubled letter the first one sounds, as in the dictionary.
+                better = cost < reached[end] or (cost == reached[end] and label == SILENT)
+                if better and cost < inf and list(phones[begin:end]) == chunk:
                     reached[end], steps[end] = cost, (begin, label)
         costs = reached
         back.append(steps)

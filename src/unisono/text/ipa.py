@@ -19,8 +19,8 @@ p P|b B|t T|d D|k K|g G|ɡ G|q K|f F|v V|θ TH|ð DH|s S|z Z|ʃ SH|ʒ ZH|h HH|ɦ
 ʝ Y|ʈ T|ɖ D|c K|ɟ G|ɢ G|ɴ NG|ɮ L|ɽ T|ʙ B|ɰ W|ɧ SH|ʧ CH|ʤ JH|ʦ T S|ʣ D Z|tʃ CH|dʒ JH|tɕ CH|dʑ JH|ʈʂ CH
 i IY|ɪ IH|ɨ IH|ɛ EH|e EH|æ AE|a AA|ɑ AA|ɒ AA|ɔ AO|o OW|ʊ UH|u UW|ʉ UW|ɯ UW|ʌ AH|ə AH|ɐ AH|ɘ AH|ɤ AH|ɞ AH|ɵ AH
 ɜ ER|ɝ ER|ɚ ER|ɜr ER|ɜɹ ER|ø ER|œ ER|ɶ AE|y UW|ʏ UH|ɩ IH|ᵻ IH
-aɪ AY|ai AY|aj AY|ɑɪ AY|aʊ AW|au AW|aw AW|ɑʊ AW|æʊ AW|eɪ EY|ei EY|ej EY|ɛɪ EY|oʊ OW|ou OW|ow OW|əʊ OW|ɔɪ OY|ɔi OY
-oɪ OY|oi OY|ɔj OY|or AO R|oɹ AO R|er EH R|eɹ EH R|eə EH R|ɛə EH R|ɪə IH R|ʊə UH R
+aɪ AY|ʌɪ AY|ɐɪ AY|ɑi AY|ai AY|aj AY|ɑɪ AY|aʊ AW|ɐʊ AW|au AW|aw AW|ɑʊ AW|æʊ AW|eɪ EY|ei EY|ej EY|ɛɪ EY|oʊ OW|ou OW
+ow OW|əʊ OW|ɔɪ OY|ɔi OY|oɪ OY|oi OY|ɔj OY|or AO R|oɹ AO R|er EH R|eɹ EH R|eə EH R|ɛə EH R|ɪə IH R|ʊə UH R
 """
 _SOUNDS = {
     symbol: tuple(phones)
@@ -102,6 +102,10 @@ def _ipa_word(item: str, spoken: str) -> list[str]:
             found = ["Y"]  # y written for j
         elif found == ["EH"] and text[at - 1] == "e" and at == len(text) and len(text) > 1:
             found = ["EY"]  # café
+        elif found == ["R"] and phones[-1:] == ["R"]:
+            found = []  # hɪər is hɪə
+        elif found == ["R"] and phones[-1:] == ["AW"] and not _is_vowel(text, at):
+            found = ["ER"]  # aʊr is said like aʊər
         phones += found
     return phones
 

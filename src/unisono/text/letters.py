@@ -108,13 +108,13 @@ class LetterSoundTokenizer(SpecialIds):
 
         Nothing at all when none of the words has a sound.
         """
-        read = [self._read(word) if isinstance(word, str) else ("", list(word)) for word in words]
+        read = [self._read(word) if isinstance(word, str) else ("", [*word]) for word in words]
         spoken = [(letters, labels) for letters, labels in read if sounds(labels)]
         folded = [fold_character(character) for character in shown.lower()]
         written = "".join(folded).split(" ") if all(len(character) == 1 for character in folded) else []
         if len(written) == len(spoken) and all(_WORD.fullmatch(word) for word in written):
             found = [
-                labels if word == letters else fit(word, sounds(labels), self._labels)
+                labels if word == letters else self._fitted(word, sounds(labels))
                 for word, (letters, labels) in zip(written, spoken, strict=True)
             ]
             if all(labels is not None for labels in found):
@@ -127,8 +127,15 @@ class LetterSoundTokenizer(SpecialIds):
         names = [name for name in self.sounds(word) if name[1:2] == "/"]
         return "".join(name[0] for name in names), [name[2:] for name in names]
 
+    def _fitted(self, word: str, phones: Sequence[str]) -> list[str] | None:
+        """Labels under which a word makes these sounds, the usual ones where it always does; None where it cannot."""
+        letters, labels = self._read(word)
+        return labels if letters == word and sounds(labels) == phones else fit(word, phones, self._labels)
+
     def _write(self, phones: Sequence[str]) -> tuple[str, list[str]]:
-        """Letters that make sounds, as English is spelled, and their labels."""
+        """Letters that make sounds and their labels: a word that sounds so, else as English is spelled."""
+        if (word := self._pronouncer.homophone(phones)) is not None:
+            return word, self._read(word)[1]
         text = english(phones)
         labels = fit(text, phones, self._labels)
         return one_letter_each(phones, self._labels) if labels is None else (text, labels)

@@ -12,6 +12,7 @@ import re
 from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property, partial
+from itertools import chain
 from pathlib import Path
 
 from unisono.errors import CheckpointError
@@ -78,6 +79,30 @@ class Pronouncer:
         if place < len(self.lines) and self.lines[place].startswith(key):
             return self.lines[place][len(key) :]
         return None
+
+    def homophone(self, phones: Sequence[str]) -> str | None:
+        """The word of the dictionary that makes these sounds by the most usual labels of its letters, or None."""
+        found = self._homophones.get(tuple(phones))
+        return None if found is None else found[-1]
+
+    @cached_property
+    def _homophones(self) -> dict[tuple[str, ...], tuple[int, int, str]]:
+        """Sounds -> the word whose labels are the most usual: rank of the rarest, ranks together, word."""
+        made = {
+            (letter, self._code(letter, label)): (tuple(sounds([label])), rank)
+            for letter, of_letter in self._labels.items()
+            for rank, label in enumerate(of_letter)
+        }
+        best: dict[tuple[str, ...], tuple[int, int, str]] = {}
+        for word, tab, codes in (line.partition("\t") for line in self.lines):
+            if not tab or "'" in word:
+                continue
+            parts = [made[pair] for pair in zip(word, codes, strict=True)]
+            phones = tuple(chain.from_iterable(part[0] for part in parts))
+            ranks = [part[1] for part in parts]
+            entry = (max(ranks), sum(ranks), word)
+            best[phones] = min(entry, best.get(phones, entry))
+        return best
 
     def spell(self, word: str) -> str:
         """Codes under which every letter says its name; apostrophes are silent."""

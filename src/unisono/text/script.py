@@ -4,19 +4,22 @@
     [rate:1.3]…[/rate]            speed, 0.25 to 4; ranges may nest, their factors multiply
     [say:SPOKEN|SHOWN]            SHOWN stands in the text, SPOKEN (IPA or plain letters) is what is said
 
-Brackets that hold none of these names are text, and so is a tag after a backslash. A pause parts the words around it
+Brackets that hold none of these names are text, and so is a tag after a backslash; what could be a mistyped tag, such
+as [paus:1s], gets a warning. A pause parts the words around it
 as a space does; rate tags may stand inside a word.
 """
 
 from __future__ import annotations
 
 import re
+import warnings
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
+from difflib import get_close_matches
 from itertools import pairwise
 from typing import NamedTuple
 
-from unisono.errors import InputError
+from unisono.errors import InputError, TextWarning
 from unisono.interface import Span
 
 LONGEST_PAUSE = 10.0  # seconds
@@ -26,6 +29,15 @@ _TAG = re.compile(
     r"(?P<escape>\\?)\[(?P<close>/?)(?P<name>pause|rate|say)(?=\s{0,4}[:\]]|\s{1,4}[-+.0-9])(?P<body>[^\[\]]*)(?P<end>\]?)",
     re.IGNORECASE,
 )
+_FOREIGN = re.compile(r"(?<!\\)\[/?(?P<name>[a-z]{1,12})(?:\s{0,2}:\s{0,2}(?P<value>[^\[\]]{1,80}))?\]", re.IGNORECASE)
+_AMOUNT = re.compile(r"[-+.\d]{1,12}\s?(?:ms|s|sec|seconds?|x|%)?", re.IGNORECASE)
+_TAGS = {"pause": "[pause:0.8s]", "rate": "[rate:1.3]…[/rate]", "say": "[say:naɪki|Nike]"}
+_MEANT = dict(
+    {word: "pause" for word in ("break", "silence", "wait", "sleep", "stop", "gap")},
+    **{word: "rate" for word in ("speed", "tempo", "slow", "fast", "pace")},
+    **{word: "say" for word in ("ipa", "phoneme", "phonemes", "pron", "speak", "spell", "sub")},
+)
+_LIKE = 0.6  # how alike a name must be to be a mistyped one
 _SECONDS = re.compile(r":\s?(?P<number>[0-9]{1,9}(?:\.[0-9]{0,9})?|\.[0-9]{1,9})\s?(?P<unit>m?s)\s?", re.IGNORECASE)
 _FACTOR = re.compile(r":\s?(?P<number>[0-9]{1,9}(?:\.[0-9]{0,9})?|\.[0-9]{1,9})\s?")
 _NO_SPACE_BEFORE = frozenset(".,;:!?)]}…'\"’”»%。，、！？；：،؛؟۔")
@@ -109,8 +121,37 @@ def read_script(source: str) -> Script:
 
     Raises:
         InputError: a tag that is malformed, out of range, not closed, or closed without having been opened.
+
+    Warns:
+        TextWarning: brackets that could be a mistyped tag; they are text.
     """
-    return _Reader(source, whole=True).read()
+    script = _Reader(source, whole=True).read()
+    _warn_of_foreign(script.text)
+    return script
+
+
+def _warn_of_foreign(text: str) -> None:
+    """Warn of the first thing in a shown text that looks like one of our tags and is none."""
+    for match in _FOREIGN.finditer(text) if "[" in text else ():
+        name, value = match["name"].lower(), match["value"]
+        meant = _MEANT.get(name) or next(iter(get_close_matches(name, _TAGS, 1, _LIKE)), None)
+        if name in _TAGS or meant is None or (value is None and name in _MEANT):
+            continue  # [break] may be text, a tag always has a value
+        if not (value is None and "/" in match.group()) and not _could_be_value(meant, value):
+            continue
+        warnings.warn(
+            f"{match.group()[:_EXCERPT]!r} is read as text, for there is no such tag: did you mean {_TAGS[meant]}",
+            TextWarning,
+            stacklevel=3,
+        )
+        return
+
+
+def _could_be_value(meant: str, value: str | None) -> bool:
+    """Whether something stands where the value of a tag stands: a number, or for [say:…] two parts."""
+    if value is None:
+        return False
+    return "|" in value if meant == "say" else _AMOUNT.fullmatch(value.strip()) is not None
 
 
 def show(source: str) -> tuple[Script, list[Tag]]:

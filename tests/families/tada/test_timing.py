@@ -3,12 +3,15 @@
 import itertools
 import random
 
+import numpy as np
 import pytest
+import torch
 
 from unisono.families.spelling import Spelled
 from unisono.families.tada.breaks import MARK_GAP, line
+from unisono.families.tada.silences import MOST_ADDED, Silence, settle
 from unisono.families.tada.timing import Allowance, Tempo, Timer
-from unisono.interface import Span
+from unisono.interface import Span, Speech, Word
 
 
 def spoken(tempo, gaps):
@@ -93,20 +96,39 @@ def spelled(text, pauses=None, rates=()):
 
 
 def test_a_pause_is_written_before_the_space_and_takes_the_asked_time():
-    made = line(spelled(" ab cd", {4: 0.8}), 1.0, [1, 2, 3])  # before the c
-    assert made.ids == [32, 97, 98, 1, 2, 3, 32, 99, 100] and made.shown == [0, 1, 2, 6, 7, 8]
-    assert made.tempo.exact == {4: MARK_GAP, 5: MARK_GAP, 6: 40 - 2 * MARK_GAP} and not made.tempo.more
-    assert sum(made.tempo.exact.values()) == 40 == made.asked
+    made = line(spelled(" ab cd", {4: 0.36}), 1.0, [1, 2])  # before the c
+    assert made.ids == [32, 97, 98, 1, 2, 2, 32, 99, 100] and made.shown == [0, 1, 2, 6, 7, 8]
+    assert made.tempo.exact == {4: 6, 5: 6, 6: 6} and not made.tempo.more
     assert len(made.tempo.factors) == len(made.ids) + 1
+    assert made.silences == [Silence(1, 18, range(4, 7), 2, 7)]
+
+
+@pytest.mark.parametrize("seconds", [0.02, 0.16, 0.3, 0.8, 3.0, 10.0])
+def test_no_gap_of_a_pause_is_long(seconds):
+    made = line(spelled("ab cd", {3: seconds}), 1.0, [1, 2, 3])
+    assert sum(made.tempo.exact.values()) == made.asked == round(seconds * 50)
+    assert max(made.tempo.exact.values()) <= MARK_GAP
+    assert made.ids[2:5] == [1, 2, 3][: len(made.tempo.exact)] + made.ids[2 + len(made.tempo.exact) : 5]
 
 
 def test_pauses_at_the_ends():
-    made = line(spelled(" ab", {1: 0.5}), 1.0, [1, 2])
+    made = line(spelled(" ab", {1: 0.3}), 1.0, [1, 2])
     assert made.ids == [32, 1, 2, 97, 98] and made.shown == [0, 3, 4]
-    start = line(spelled("ab", {0: 0.5}), 1.0, [1, 2])  # what the voice said last shall not go on sounding either
-    assert start.ids == [1, 2, 97, 98] and start.tempo.exact == {1: MARK_GAP, 2: 25 - MARK_GAP}
-    end = line(spelled("ab", {2: 0.5}), 1.0, [1, 2])
-    assert end.ids == [97, 98, 1, 2] and end.tempo.exact == {3: MARK_GAP, 4: 25 - MARK_GAP}
+    assert made.silences == [Silence(0, 15, range(2, 4), -1, 3)]
+    start = line(spelled("ab", {0: 0.3}), 1.0, [1, 2])  # what the voice said last shall not go on sounding either
+    assert start.ids == [1, 2, 97, 98] and start.tempo.exact == {1: 8, 2: 7}
+    end = line(spelled("ab", {2: 0.3}), 1.0, [1, 2])
+    assert end.ids == [97, 98, 1, 2] and end.tempo.exact == {3: 8, 4: 7}
+    assert end.silences == [Silence(1, 15, range(3, 5), 1, 4)]
+
+
+def test_pauses_between_the_same_words_are_one_silence():
+    made = line(spelled("ab, cd", {2: 0.2, 3: 0.3}), 1.0, [1])
+    assert made.ids == [97, 98, 1, 1, 44, 1, 1, 32, 99, 100]
+    assert made.silences == [Silence(1, 25, range(6, 8), 1, 8)]
+    apart = line(spelled("a b c", {1: 0.2, 3: 0.3}), 1.0, [1])
+    assert [silence[:2] for silence in apart.silences] == [(1, 10), (2, 15)]
+    assert line(spelled("a b c", {1: 0.18}), 1.0, [1]).silences == []  # too short to be heard
 
 
 def test_without_a_text_for_pauses_only_the_gap_is_longer():
@@ -114,14 +136,64 @@ def test_without_a_text_for_pauses_only_the_gap_is_longer():
     assert made.ids == [97, 98, 32, 99, 100] and made.tempo.more == {2: 20} and made.tempo.exact == {}
 
 
-def test_a_pause_too_short_for_its_text_only_lengthens_the_gap():
-    made = line(spelled("ab cd", {3: 0.06}), 1.0, [1, 2, 3])
-    assert made.shown == list(range(5)) and made.tempo.more == {2: 3}
+def as_it_sounds(gaps, *, tail):
+    """Two words of one token: frames of gaps [3] in, a speech with the silence between them out."""
+    before, between, behind = gaps.tolist()[1:4]
+    first, second = before, before + between
+    frames = second + behind
+    end, start = first + tail, second - 1
+    words = [Word("a", 0.0, end / 50), Word("b", start / 50, frames / 50)] if end < start else []
+    words = words or [Word("a", 0.0, second / 50), Word("b", second / 50, frames / 50)]
+    return Speech(np.zeros(480 * frames, np.float32), 24000, "a b", words, []), [first, second]
+
+
+@pytest.mark.parametrize("tail", [0, 3, 9, 15])
+def test_a_pause_is_made_as_long_as_asked(tail):
+    wanted, made = [Silence(1, 40, range(1, 2), 0, 1)], []
+    speech, (first, second) = settle(
+        lambda gaps: made.append(gaps.tolist()) or as_it_sounds(gaps, tail=tail),
+        torch.tensor([9, 5, 48, 8]),
+        wanted,
+        0.0,
+    )
+    heard = round((speech.words[1].start - speech.words[0].end) * 50)
+    assert heard == min(40, 48 + MOST_ADDED - tail - 1) and second - first >= 40
+    assert len(made) <= 3 and all(gaps[:2] == [9, 5] and gaps[3] == 8 for gaps in made)
+
+
+def test_a_pause_that_is_not_silent_or_not_asked_for_stays():
+    gaps, made = torch.tensor([9, 5, 48, 8]), []
+
+    def speak(gaps):
+        made.append(gaps)
+        return as_it_sounds(gaps, tail=60)
+
+    settle(speak, gaps, [Silence(1, 40, range(1, 2), 0, 1)], 0.0)
+    settle(speak, gaps, [], 0.0)
+    assert len(made) == 2 and all(torch.equal(each, gaps) for each in made)
+
+
+def test_marks_stay_as_far_apart_as_the_pause():
+    _, (first, second) = settle(
+        lambda gaps: as_it_sounds(gaps, tail=-4), torch.tensor([9, 6, 42, 8]), [Silence(1, 40, range(1, 2), 0, 1)], 0.0
+    )
+    assert second - first == 40
+
+
+def test_what_was_silent_before_counts_at_the_beginning():
+    def speak(gaps):
+        start = gaps.tolist()[1]
+        return Speech(np.zeros(480 * 60, np.float32), 24000, "a", [Word("a", start / 50, 1.2)], []), [start]
+
+    for quiet in (0.0, 0.1):
+        speech, _ = settle(speak, torch.tensor([9, 33, 8]), [Silence(0, 40, range(0, 1), -1, 0)], quiet)
+        assert speech.words[0].start == pytest.approx(0.8 - quiet)
 
 
 def test_rates_multiply_with_the_speed_and_the_pause_keeps_the_rate_before_it():
     made = line(spelled("abc", {2: 1.0}, [1.0, 2.0, 0.5]), 1.5, [7])
-    assert made.ids == [97, 98, 7, 99] and list(made.tempo.factors) == [1.5, 3.0, 3.0, 0.75, 0.75]
+    assert made.ids == [97, 98, *[7] * 7, 99]
+    assert list(made.tempo.factors) == [1.5, *[3.0] * 8, 0.75, 0.75]
 
 
 def test_every_token_of_the_text_is_shown_once():

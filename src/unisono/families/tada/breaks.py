@@ -1,28 +1,32 @@
 """Pauses and rates of a spelled text as the gaps that the model is made to speak.
 
-A gap that is only long is filled with the sound before it where the text has no punctuation there (measured with the
-built-in voice: 3 of 16 pauses between words were silent). So a pause is also written into what the model reads: its
-card's `pause_text`, ",..", stands before it and its gaps make up the asked time (64 of 64 were silent for at least as
-long as asked). These tokens are heard as silence and are not part of the result.
+A gap that is only long is filled with sound where the text has no punctuation, and so is one much longer than those of
+the recordings that the model has learnt from. So a pause is also written into what the model reads: its card's
+`pause_text`, ",..", stands before it, with as many more of its last mark as give no gap over `MARK_GAP` frames; the
+asked time is shared out evenly among their gaps. These tokens are heard as silence and are not part of the result.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
 from unisono.families.spelling import Spelled
+from unisono.families.tada.silences import Asked, Silence, shared, silences
 from unisono.families.tada.timing import FRAMES_PER_SECOND, Tempo
 
-MARK_GAP = 2  # frames between the tokens of a pause's text; the last one is followed by the rest of the pause
+MARK_GAP = 8  # frames that a token of a pause's text may last; with 40 or more, 7 of 22 pauses were not silent
 
 
 class Line(NamedTuple):
-    """What is spoken: `ids` [n]; `shown` [T], which of them are the tokens of the text; `tempo` of the n + 1 gaps."""
+    """What is spoken: `ids` [n]; `shown` [T], which of them are the tokens of the text; `tempo` of the n + 1 gaps;
+    `silences` that shall be heard."""
 
     ids: list[int]
     shown: list[int]
     tempo: Tempo
+    silences: Sequence[Silence] = ()
 
     @property
     def asked(self) -> int:
@@ -38,22 +42,24 @@ def line(spelled: Spelled, speed: float, pause_ids: Sequence[int]) -> Line:
     """
     rates = [speed * rate for rate in spelled.rates] or [speed] * len(spelled.ids)
     pauses = _frames(spelled)
-    ids, shown, factors, more, exact = [], [], [], {}, {}
+    ids, shown, factors, more, exact, asked = [], [], [], {}, {}, []
     for index in range(len(spelled.ids) + 1):
         frames = pauses.get(index, 0)
-        if frames > MARK_GAP * len(pause_ids) > 0:
-            start = len(ids)
-            ids += pause_ids
-            factors += [rates[max(index - 1, 0)]] * len(pause_ids)
-            exact |= {gap: MARK_GAP for gap in range(start + 1, len(ids))}
-            exact[len(ids)] = frames - MARK_GAP * (len(pause_ids) - 1)
-        elif frames:
-            more[len(ids)] = frames
+        count = math.ceil(frames / MARK_GAP) if pause_ids else 0
+        start = len(ids)
+        ids += [*pause_ids, *pause_ids[-1:] * count][:count]
+        factors += [rates[max(index - 1, 0)]] * count
+        exact |= dict(zip(range(start + 1, len(ids) + 1), shared(frames, count), strict=True))
+        if frames and not count:
+            more[start] = frames
+        if frames:
+            asked.append(Asked(index, frames, range(start + 1, len(ids) + 1) if count else range(start, start + 1)))
         if index < len(spelled.ids):
             shown.append(len(ids))
             ids.append(spelled.ids[index])
             factors.append(rates[index])
-    return Line(ids, shown, Tempo(0, [*factors, rates[-1]], more, exact))
+    tempo = Tempo(0, [*factors, rates[-1]], more, exact)
+    return Line(ids, shown, tempo, silences(spelled, shown, asked))
 
 
 def _frames(spelled: Spelled) -> dict[int, int]:

@@ -25,7 +25,7 @@ from unisono.families.tada.options import SpeakOptions
 from unisono.families.tada.plan import Invention, Plan, make_plan
 from unisono.families.tada.prompt import prompt_tables, sequence_ids
 from unisono.families.tada.render import HOP
-from unisono.families.tada.sentence import Speaker, Take, best_take, render_line
+from unisono.families.tada.sentence import Speaker, Take, best_take, line_slots, render_line
 from unisono.families.tada.timing import Tempo
 from unisono.families.tada.voice_prompt import VoicePrompt, prompt_prefix, speaker_scorer
 from unisono.families.tada.work import Task, Work, alone, passes
@@ -33,7 +33,7 @@ from unisono.interface import AlignedTokens, Audio, Span, Speech, Tokenizer
 
 LEAST = 1  # tokens: a finished sentence is followed by another, not by nothing
 MOST = 2000  # tokens of one continuation
-FADE = 120  # samples (5 ms) over which the continuation comes in: a recording may end in the middle of a sound
+FADE = 120  # samples (5 ms) over which the continuation comes in and goes out: both may be in the middle of a sound
 
 
 def check_count(tokens: int) -> None:
@@ -72,11 +72,13 @@ def _take(speaker: Speaker, pieces: AlignedTokens, tokens: int, allowed: torch.T
     left = pieces.frames - int(pieces.positions[-1])  # frames of the recording after its last mark
     plan, last = _plan(model, speaker.prompt, options, tokens, allowed, left)
     slots = yield from passes(model, Task(plan, speaker.draws, speaker.watch))
-    ids = slots.text_ids[0, last + 1 : -model.config.shift_acoustic].tolist()
+    ids = _whole_words(model.tokenizer, slots.text_ids[0, last + 1 : -model.config.shift_acoustic].tolist(), tokens)
     script = Line(ids, list(range(len(ids))), plan.tempos[0])
-    audio, positions = render_line(speaker, "the continuation", script, slots, last)
+    audio, positions = render_line(speaker, script, *line_slots(speaker, "the continuation", script, slots, last))
     samples = audio.samples[left * HOP :].copy()
-    samples[:FADE] *= np.linspace(0, 1, FADE, endpoint=False, dtype=np.float32)[: len(samples)]
+    fade = np.linspace(0, 1, FADE, endpoint=False, dtype=np.float32)[: len(samples)]
+    samples[:FADE] *= fade
+    samples[len(samples) - len(fade) :] *= fade[::-1]
     speech = speech_of(
         _spelled(model.tokenizer, ids),
         [position - left for position in positions],
@@ -86,11 +88,31 @@ def _take(speaker: Speaker, pieces: AlignedTokens, tokens: int, allowed: torch.T
     return Take(speech, slots.vectors[0, last + 1 : last + 1 + len(ids)], ids, positions)
 
 
+def _whole_words(tokenizer: Tokenizer, ids: list[int], most: int) -> list[int]:
+    """The first of the invented ids, at most so many, that end with a whole word; all that may be where none does.
+
+    Args:
+        ids: one more than `most`, so that it is seen whether a word goes on, or what the model said until it ended.
+    """
+    if len(ids) <= most:
+        return ids
+    texts = _spelled(tokenizer, ids).texts
+    ends = [count for count in range(1, most + 1) if texts[count] and not _goes_on(texts[count][0])]
+    spoken = [count for count in ends if any(map(str.isalnum, "".join(texts[:count])))]
+    return ids[: spoken[-1] if spoken else most]
+
+
+def _goes_on(character: str) -> bool:
+    """Whether a word goes on with a character."""
+    return character.isalnum() or character in "'’"
+
+
 @torch.inference_mode()
 def _plan(
     model: TadaForCausalLM, prompt: VoicePrompt, options: SpeakOptions, tokens: int, allowed: torch.Tensor, left: int
 ) -> tuple[Plan, int]:
-    """A generation that invents text after a prompt, and the slot of the prompt's last token."""
+    """A generation that invents one token more than asked after a prompt, and the slot of the prompt's last token."""
+    tokens += 1
     if options.speed_up_factor is not None:
         options = replace(options, speed=options.speed * options.speed_up_factor, speed_up_factor=None)
     prefix, shift = prompt_prefix(model, prompt, options), model.config.shift_acoustic

@@ -178,13 +178,13 @@ class Listener:
 
 def _live(speaker: Speaker, spelled: Spelled, ladder: Ladder, emit: Emit, hold: bool) -> Work[tuple[Take, Speech]]:
     """Speak a sentence in at least two pieces; the last one, of one frame with `hold`, is handed back with the take."""
-    if speaker.likeness is None:
-        listener = Listener(speaker, spelled, ladder, emit)
+    listener = Listener(speaker, spelled, ladder, emit) if speaker.likeness is None else None
+    if listener is not None and not listener.planned.script.silences:
         task = Task(listener.planned.plan, speaker.draws, speaker.watch, listener.hear)
         yield from passes(speaker.model, task)
         take, wave = listener.finish(spelled.source)
         teller, marks = listener.teller, listener.marks
-    else:  # which take is heard is known when all of them are there
+    else:  # which take is heard, and how long its pauses are, is known when all is there
         take = yield from speaking(speaker, spelled)
         wave, marks = take.speech.audio, [token.position for token in take.speech.tokens]
         teller = Teller(spelled, speaker.card.sample_rate, speaker.card.word_lead)
@@ -198,7 +198,7 @@ def _live(speaker: Speaker, spelled: Spelled, ladder: Ladder, emit: Emit, hold: 
         parts[0] = replace(parts[0], speaker_scores=take.speech.speaker_scores)
     for part in parts[:-1]:
         emit(part)
-    return take, parts[-1]
+    return take._replace(quiet=teller.quiet), parts[-1]
 
 
 def streaming(speaker: Speaker, sentences: Iterator[Spelled], waits: bool, pieces: deque[Speech]) -> Work[None]:

@@ -22,6 +22,7 @@ from unisono.families.tada.model import TadaForCausalLM
 from unisono.families.tada.options import SpeakOptions
 from unisono.families.tada.plan import Plan, Slots
 from unisono.families.tada.render import HOP, render
+from unisono.families.tada.silences import settle
 from unisono.families.tada.state import Observer
 from unisono.families.tada.timing import Allowance
 from unisono.families.tada.voice_prompt import VoicePrompt, plan_sentence
@@ -40,6 +41,7 @@ class Speaker:
     Attributes:
         likeness: how much a take sounds like the voice; None = nobody asked.
         watch: is called with every record of the sampling loop.
+        quiet: seconds of silence that end the sentence before.
     """
 
     model: TadaForCausalLM
@@ -49,15 +51,18 @@ class Speaker:
     draws: Draws
     likeness: Likeness | None = None
     watch: Observer | None = None
+    quiet: float = 0.0
 
 
 class Take(NamedTuple):
-    """A speech, and what it was made of: `ids` [n], vectors [n, A], normalised, `positions` [n], 1-based frames."""
+    """A speech, and what it was made of: `ids` [n], vectors [n, A], normalised, `positions` [n], 1-based frames; and
+    the seconds of silence that end it."""
 
     speech: Speech
     vectors: torch.Tensor
     ids: list[int]
     positions: list[int]
+    quiet: float = 0.0
 
 
 def speak_sentence(speaker: Speaker, spelled: Spelled) -> Take:
@@ -77,6 +82,7 @@ def speaking(speaker: Speaker, spelled: Spelled) -> Work[Take]:
 def after(speaker: Speaker, voice: VoicePrompt, take: Take) -> Speaker:
     """The speaker of the sentence after a take: the take's last tokens follow the voice, so that its melody goes on."""
     count = min(speaker.card.carry, len(take.ids))
+    speaker = replace(speaker, quiet=take.quiet)
     if count == 0:
         return speaker
     frames = torch.tensor([take.positions[-count:]], device=voice.positions.device)
@@ -158,29 +164,42 @@ def lay_out(speaker: Speaker, spelled: Spelled) -> Planned:
 def rendered_take(speaker: Speaker, spelled: Spelled, planned: Planned, slots: Slots) -> Take:
     """The take of a sentence's slots."""
     script, last = planned.script, planned.last
-    audio, positions = render_line(speaker, spelled.source, script, slots, last)
-    shown = [positions[index] for index in script.shown]
-    speech = speech_of(spelled, shown, audio, speaker.card.word_lead, running=True)
-    return Take(speech, slots.vectors[0, last + 1 : last + 1 + len(script.ids)], script.ids, positions)
+    vectors, before = line_slots(speaker, spelled.source, script, slots, last)
+
+    def speak(gaps: torch.Tensor) -> tuple[Speech, list[int]]:
+        audio, positions = render_line(speaker, script, vectors, gaps)
+        shown = [positions[index] for index in script.shown]
+        return speech_of(spelled, shown, audio, speaker.card.word_lead, running=True), positions
+
+    speech, positions = settle(speak, before, script.silences, speaker.quiet)
+    quiet = speech.duration - speech.words[-1].end if speech.words else 0.0
+    return Take(speech, slots.vectors[0, last + 1 : last + 1 + len(script.ids)], script.ids, positions, quiet)
 
 
-@torch.inference_mode()
-def render_line(speaker: Speaker, source: str, script: Line, slots: Slots, last: int) -> tuple[Audio, list[int]]:
-    """The sound of a line's slots, and the 1-based frames [n] of their marks in it.
+def line_slots(
+    speaker: Speaker, source: str, script: Line, slots: Slots, last: int
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """What a line is rendered from: vectors [n + 1 or n + 2, A] as the decoder takes them, and gaps int64 [n + 2].
 
     Args:
         source: what messages call the line. last: slot of what was spoken before the line's first token.
     """
-    model, card, count = speaker.model, speaker.card, len(script.ids)
-    drawn = slots.vectors[0, last : last + count + 1 + card.end_vector].float()
-    vectors = drawn * model.config.acoustic_std + model.config.acoustic_mean
+    model, count = speaker.model, len(script.ids)
+    drawn = slots.vectors[0, last : last + count + 1 + speaker.card.end_vector].float()
     before = slots.before[0, last : last + count + 2]  # with the end token's
+    vectors = drawn * model.config.acoustic_std + model.config.acoustic_mean
     allowed, gaps = allowance(speaker, script), before.tolist()
     gaps[1:] = [allowed.spend(gap, frames) for gap, frames in enumerate(gaps[1:])]
     warn_of_cut(speaker, source, allowed)
-    before = torch.tensor(gaps, device=before.device)
+    return vectors, torch.tensor(gaps, device=before.device)
+
+
+@torch.inference_mode()
+def render_line(speaker: Speaker, script: Line, vectors: torch.Tensor, before: torch.Tensor) -> tuple[Audio, list[int]]:
+    """The sound of a line, and the 1-based frames [n] of its marks in it. Arguments are what `line_slots` gives."""
+    card, count = speaker.card, len(script.ids)
     end = before[-1:]
-    rendered = render(model.decoder, vectors, torch.cat([before, end]) if card.end_vector else before)
+    rendered = render(speaker.model.decoder, vectors, torch.cat([before, end]) if card.end_vector else before)
     positions = rendered.positions[1 : count + 1].tolist()
     # Never less than a frame, so that the last mark lies inside; what the renderer adds behind the end is cut.
     frames = positions[-1] + max(int(end), 1)

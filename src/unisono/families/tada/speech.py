@@ -58,6 +58,13 @@ class TadaSpeech:
         self.name, self.language, self.sample_rate = card.name, card.language, card.sample_rate
         self.hop = card.sample_rate // FRAMES_PER_SECOND
 
+    def __repr__(self) -> str:
+        voice = self.card.voice or "the first one there is"
+        return (
+            f"<TADA model {self.name!r}: language {self.language}, {self.sample_rate} Hz, on {self.model.device}, "
+            f"voice {voice}; .say(text), .stream, .voice, .align, .encode, .decode, .edit, .continue_>"
+        )
+
     @property
     def tokenizer(self) -> Tokenizer:
         """Text <-> ids."""
@@ -240,7 +247,7 @@ class TadaSpeech:
 
         Args:
             audio: file name, "-" for standard input, or samples. text: what is said in it.
-            tokens: at most so many are made up, 1 to 2000.
+            tokens: at most so many are made up, 1 to 2000; they end with a whole word where they hold one.
             with_prompt: put the recording before it; then times count from the recording's start.
             seed, progress: as in `say`.
             options: as in `say`, but transition_steps are 0 unless asked for, and speed_up_factor is what speed is.
@@ -259,7 +266,7 @@ class TadaSpeech:
         pieces = self.encode(sound, text=text)
         heard = self._respell(pieces)
         prompt = pieces_prompt(self.model, pieces)
-        watch = Counter(progress, tokens + self.model.config.shift_acoustic)
+        watch = Counter(progress, tokens + 1 + self.model.config.shift_acoustic)
         likeness = find_likeness(self.model, prompt, chosen, self.sample_rate)
         speaker = Speaker(self.model, self.card, prompt, chosen, draws, likeness, watch)
         speech = continue_speech(speaker, pieces, tokens, self._speakable)
