@@ -131,7 +131,7 @@ async function withKey(request) {
 
 function askForKey() {
   const dialog = $("key-dialog");
-  dialog.showModal();
+  if (!dialog.open) dialog.showModal();
   return new Promise((resolve) => {
     dialog.addEventListener("close", () => resolve(rememberKey($("api-key").value)), { once: true });
   });
@@ -253,11 +253,11 @@ function showText() {
 }
 
 function showReading() {
-  const typing = document.activeElement === text;
+  const moves = [text, $("speak")].includes(document.activeElement); // so that Space then plays and pauses
   text.hidden = true;
   $("reading").hidden = false;
   $("edit").hidden = false;
-  if (typing) $("speak").focus({ preventScroll: true });
+  if (moves) $("reading").focus({ preventScroll: true });
 }
 
 function showWork() {

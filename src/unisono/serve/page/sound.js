@@ -12,6 +12,7 @@ export class Sound {
     this.perPeak = Math.round(sampleRate / PEAKS_A_SECOND);
     this.samples = new Int16Array(sampleRate * FIRST_ROOM);
     this.peaks = new Uint8Array(PEAKS_A_SECOND * FIRST_ROOM); // loudest |sample| of each stretch, 0 to 255
+    this.loudest = 0; // of all samples, 0 to 1
     this.odd = null; // a byte that still waits for its other half
   }
 
@@ -38,6 +39,7 @@ export class Sound {
       const slot = Math.floor(at / this.perPeak);
       const level = Math.min(Math.abs(sample) >> 7, 255);
       if (level > this.peaks[slot]) this.peaks[slot] = level;
+      if (level > this.loudest * 255) this.loudest = level / 255;
     }
     this.length += count;
   }

@@ -5,12 +5,14 @@ import { FASTEST, LONGEST_PAUSE, SLOWEST } from "./script.js";
 import { TimeMap } from "./timemap.js";
 
 const CLOSEST = 260; // pixels a second
-const WIDEST = 120;
+const WIDEST = 165;
 const BAR = 3; // pixels from one bar of the waveform to the next
 const MARGIN = 12; // pixels left and right of the sound
 const FRAME = 1 / 50; // seconds; token positions count these from 1
 const LEAVE_ALONE = 2500; // ms after the reader scrolled
-const LETTER_ROOM = 6.5; // pixels that a token's mark needs for its text
+const QUIET = 0.3; // a sound whose loudest sample is below this is not drawn any taller
+const NUDGE = 3; // pixels that the text of a token may stand to the right of its mark
+const AFTER = 1e-6; // seconds; where a word starts that a pause stands before
 
 export class Timeline {
   /** actions: seek(time), choose(index), edit(index, {rate, pause}, done). */
@@ -131,13 +133,10 @@ export class Timeline {
     const foot = height - 22; // the tokens' texts stand below
     const middle = foot / 2 + 4;
     const left = this.root.scrollLeft - MARGIN;
-    if (!this.sound) {
-      pen.fillStyle = colour("--line");
-      pen.fillRect(MARGIN, middle, width - 2 * MARGIN, 1);
-      return;
-    }
+    if (!this.sound) return;
     this.#drawTokens(left, width, foot, colour);
     const played = this.map.toShown(this.time);
+    const loudest = Math.max(this.sound.loudest, QUIET);
     const step = BAR / this.scale;
     const first = Math.max(Math.floor(left / BAR), 0);
     for (let bar = first; bar * BAR < left + width; bar++) {
@@ -146,7 +145,7 @@ export class Timeline {
       const start = this.map.toSource(from);
       const end = this.map.toSource(from + step);
       const level = end > start ? this.sound.level(start, end) : 0;
-      const tall = Math.max(1, Math.sqrt(level) * (foot - 14));
+      const tall = Math.max(1, (level / loudest) ** 0.75 * (foot - 18));
       pen.fillStyle = from < played ? colour("--accent") : colour("--wave");
       pen.fillRect(bar * BAR - left, middle - tall / 2, 2, tall);
     }
@@ -154,8 +153,8 @@ export class Timeline {
 
   #drawTokens(left, width, foot, colour) {
     const { pen } = this;
-    pen.font = `11px ${colour("--sans")}`;
-    pen.textAlign = "center";
+    pen.font = `10.5px ${colour("--sans")}`;
+    pen.textAlign = "left";
     const at = (token) => this.map.toShown((token.position - 0.5) * FRAME) * this.scale - left;
     let index = lowest(this.tokens, (token) => at(token) >= -20);
     let free = -Infinity;
@@ -164,13 +163,13 @@ export class Timeline {
       if (x > width + 20) break;
       pen.fillStyle = colour("--line");
       pen.fillRect(Math.round(x), 8, 1, foot - 8);
-      pen.fillStyle = colour("--mark");
-      pen.fillRect(Math.round(x), foot - 1, 1, 5);
       const text = this.tokens[index].text.trim();
-      const half = Math.max(pen.measureText(text).width, LETTER_ROOM - 1) / 2;
-      if (!text || x - half < free) continue;
-      pen.fillText(text, x + 0.5, foot + 16);
-      free = x + half + 1;
+      const wide = pen.measureText(text).width;
+      const from = Math.max(x - wide / 2, free);
+      if (!text || from > x + NUDGE) continue;
+      pen.fillStyle = colour("--mark");
+      pen.fillText(text, from, foot + 13);
+      free = from + wide;
     }
   }
 
@@ -180,7 +179,7 @@ export class Timeline {
     let index = lowest(this.words, (word) => this.#x(word.end) >= left - 400);
     for (; index < this.words.length; index++) {
       const word = this.words[index];
-      const from = this.#x(word.start);
+      const from = this.#x(word.start + AFTER);
       if (from > left + width + 50) break;
       const edit = this.edits.get(index) ?? {};
       const stretch = edit.rate === undefined ? 1 : this.marks[index].rate / edit.rate;
@@ -189,7 +188,9 @@ export class Timeline {
       const pause = edit.pause ?? this.marks[index]?.pause ?? 0;
       if (pause <= 0) continue;
       const text = `${Number(pause.toFixed(2))} s`;
-      const room = { from: until, until: until + pause * this.scale };
+      const next = this.words[index + 1];
+      const limit = next ? this.#x(next.start + AFTER) : Infinity;
+      const room = { from: until, until: Math.min(until + pause * this.scale, limit) };
       wanted.set(`p${index}`, { index, ...room, text, wait: true, changed: edit.pause !== undefined });
     }
     for (const [key, bit] of this.bits)
