@@ -27,7 +27,7 @@ SWITCHES = ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-strea
 # Runs before the page: keeps a list of the words that were lit, what was laid out anew, and what the policy forbade.
 WATCH = """
 window.seen = {lit: [], shifts: 0, forbidden: []};
-addEventListener("securitypolicyviolation", (event) => seen.forbidden.push(event.blockedURI || event.violatedDirective));
+addEventListener("securitypolicyviolation", ({blockedURI}) => seen.forbidden.push(blockedURI));
 new PerformanceObserver((list) => {
   for (const entry of list.getEntries()) if (!entry.hadRecentInput) seen.shifts += entry.value;
 }).observe({type: "layout-shift", buffered: true});
@@ -52,7 +52,8 @@ def server():
     while not running.started:
         assert thread.is_alive() and time.monotonic() < deadline, "the server did not start"
         time.sleep(0.05)
-    yield "http://127.0.0.1:{}".format(running.servers[0].sockets[0].getsockname()[1])
+    port = running.servers[0].sockets[0].getsockname()[1]
+    yield f"http://127.0.0.1:{port}"
     running.should_exit = True
     thread.join()
 
@@ -153,8 +154,11 @@ def test_words_light_up_in_order_while_they_are_spoken(open_page):
 
 def test_the_picture_of_the_sound_is_drawn(open_page, answer):
     page = open_page(answer=answer)
-    count = "() => { const c = document.getElementById('wave'); const d = c.getContext('2d').getImageData(0, 0, c.width, c.height).data;"
-    count += " let n = 0; for (let i = 3; i < d.length; i += 4) n += d[i] > 0; return n; }"
+    count = """() => {
+      const wave = document.getElementById("wave");
+      const { data } = wave.getContext("2d").getImageData(0, 0, wave.width, wave.height);
+      return data.filter((value, i) => i % 4 === 3 && value > 0).length;
+    }"""
     assert page.evaluate(count) == 0
     speak(page, SHORT)
     expect(page.locator(".bit").first).to_be_visible()
