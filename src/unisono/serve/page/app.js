@@ -5,7 +5,7 @@ import { setUpKeys } from "./keys.js";
 import { Player } from "./player.js";
 import { Reading } from "./reading.js";
 import { setUpSettings, setUpTheme, settings } from "./settings.js";
-import { splitText } from "./script.js";
+import { readScript, splitText } from "./script.js";
 import { keep, srtFile } from "./sound.js";
 import { Take } from "./take.js";
 import { Timeline } from "./timeline.js";
@@ -60,10 +60,9 @@ async function speakNow() {
   try {
     await withKey(() => receive(text.value, work.signal));
   } catch (error) {
-    if (error.name !== "AbortError") {
-      if (!(error instanceof ServerError) && error.constructor !== Error) throw error;
-      complain(error.message);
-    }
+    if (error.name === "AbortError") say(take ? summary(take) : "");
+    else if (error instanceof ServerError || error.constructor === Error) complain(error.message);
+    else throw error;
   } finally {
     work = null;
     if (take) {
@@ -112,6 +111,13 @@ function open(coming) {
   if (!again) chosen = -1;
   player.open(coming.sound, from);
   player.play();
+}
+
+// How long the text will be, before it is spoken.
+function guess() {
+  const time = Math.ceil(readScript(text.value).shown.trim().length / LETTERS_A_SECOND);
+  if (!time) return "";
+  return time < 90 ? `about ${time} s` : `about ${Math.round(time / 60)} min`;
 }
 
 function summary({ words, sound }) {
@@ -308,7 +314,7 @@ function setUpText() {
   text.value = draft?.trim() ? draft : EXAMPLE;
   text.addEventListener("input", () => {
     setText(text.value);
-    if ($("error").textContent) say("");
+    say(guess());
     showWork();
   });
   text.addEventListener("focus", () => text.value === EXAMPLE && text.select());
@@ -344,4 +350,5 @@ setUpKeys({
 });
 showTake();
 showWork();
+say(guess());
 voices.load().catch((error) => complain(error.message));

@@ -12,6 +12,7 @@ const FRAME = 1 / 50; // seconds; token positions count these from 1
 const LEAVE_ALONE = 2500; // ms after the reader scrolled
 const QUIET = 0.3; // a sound whose loudest sample is below this is not drawn any taller
 const NUDGE = 3; // pixels that the text of a token may stand to the right of its mark
+const PAUSE_ROOM = 42; // pixels below which a pause does not say its length
 const AFTER = 1e-6; // seconds; where a word starts that a pause stands before
 
 export class Timeline {
@@ -28,7 +29,10 @@ export class Timeline {
     root.addEventListener("scroll", () => this.#ask(), { passive: true });
     for (const kind of ["wheel", "touchmove"])
       root.addEventListener(kind, () => (this.scrolled = Date.now()), { passive: true });
-    new ResizeObserver(() => this.draw()).observe(root);
+    new ResizeObserver(() => {
+      this.draw();
+      this.#follow(this.#x(this.time));
+    }).observe(root);
     this.wave.addEventListener("click", (event) => this.#clickWave(event));
     this.lane.addEventListener("click", (event) => this.#clickBit(event));
     this.lane.addEventListener("pointerdown", (event) => this.#grab(event));
@@ -212,7 +216,8 @@ export class Timeline {
       this.bits.set(key, bit);
       this.lane.append(bit);
     }
-    if (bit.firstChild.data !== text) bit.firstChild.data = text;
+    const said = wait && until - from < PAUSE_ROOM ? "" : text;
+    if (bit.firstChild.data !== said) bit.firstChild.data = said;
     bit.className = "bit";
     bit.classList.toggle("wait", wait);
     bit.classList.toggle("changed", changed);
