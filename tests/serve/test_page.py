@@ -326,6 +326,17 @@ def test_a_stream_that_breaks_keeps_what_was_heard_and_says_so(open_page):
     expect(page.locator("#wav")).to_be_enabled()
 
 
+def test_a_lost_connection_is_said(open_page):
+    page = open_page()
+    page.evaluate("""() => {
+      const broken = new ReadableStream({ start: (stream) => stream.error(new TypeError("network error")) });
+      window.fetch = async () => new Response(broken, { headers: { "x-sample-rate": "24000" } });
+    }""")
+    page.locator("#text").fill(SHORT)
+    page.locator("#speak").click()
+    expect(page.locator("#error")).to_have_text("The connection to the server was lost.")
+
+
 def test_speaking_can_be_stopped(open_page):
     page = open_page()
     page.locator("#text").fill(" ".join([SHORT] * 40))

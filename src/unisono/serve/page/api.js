@@ -92,12 +92,17 @@ export async function speak(request, hear, signal) {
   if (!done) throw new ServerError("The server broke off before the end.", answer.status);
 }
 
+function lost(error) {
+  if (error.name === "AbortError") throw error;
+  throw new ServerError("The connection to the server was lost.", 0);
+}
+
 // The events of a stream of server-sent events whose data is JSON.
 async function* events(stream) {
   const reader = stream.pipeThrough(new TextDecoderStream()).getReader();
   let rest = "";
   for (;;) {
-    const { value, done } = await reader.read();
+    const { value, done } = await reader.read().catch(lost);
     const blocks = (rest + (value ?? "")).split(/\r?\n\r?\n/);
     rest = done ? "" : blocks.pop();
     for (const block of blocks) {

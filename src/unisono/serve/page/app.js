@@ -59,6 +59,7 @@ async function speakNow() {
   showWork();
   try {
     await withKey(() => receive(text.value, work.signal));
+    if (!voices.chosen) await voices.load(); // the server was not ready for it when the page was opened
   } catch (error) {
     if (error.name === "AbortError") say(take ? summary(take) : "");
     else if (error instanceof ServerError || error.constructor === Error) complain(error.message);

@@ -112,11 +112,12 @@ export class Voices {
       const why = whyNot();
       if (why) throw new Error(why);
       const recorder = new Recorder(
-        (level, seconds) => this.#meter(level, `${seconds.toFixed(1)} s; reads best at 9 to 15 s, stops at ${LONGEST} s`),
+        (level, seconds) => this.#meter(level, `${seconds.toFixed(1)} s of at most ${LONGEST} s`),
         () => this.#stopRecording(true),
       );
       await recorder.start();
       this.recorder = recorder;
+      if (!this.dialog.open) return this.#stopRecording(false); // closed while the browser asked for leave
       $("record-label").textContent = "Stop";
       $("record").classList.add("recording");
     });
@@ -131,7 +132,7 @@ export class Voices {
     if (!this.recorder) return;
     const { blob, seconds } = this.recorder.stop();
     this.recorder = null;
-    $("record-label").textContent = "Record again";
+    $("record-label").textContent = "Again";
     $("record").classList.remove("recording");
     this.#meter(0, "");
     if (use) this.#take(blob, "recording.wav", `your recording, ${seconds.toFixed(1)} s`);
