@@ -3,6 +3,7 @@
 `UNISONO_PICTURES=docs/images pytest tests/serve/test_page.py -k pictures` writes the pictures of the documentation.
 """
 
+import base64
 import io
 import json
 import os
@@ -12,6 +13,7 @@ import threading
 import time
 import urllib.request
 import wave
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -22,11 +24,21 @@ LARGEST_PICTURE = 150_000  # bytes
 WAIT = 180_000  # ms; only a broken page takes so long, however busy the machine
 DESKTOP, PHONE = {"width": 1280, "height": 800}, {"width": 360, "height": 740}
 SHORT = "The harbour lay quiet."
+PICTURED = (
+    "Every word is lit while you hear it. Click one, and the voice goes on from there. Below, each token of the text "
+    "stands where it sounds. [pause:0.6s] Drag the edge of a word, and it takes its time; let it wait, and the pause is "
+    "yours."
+)
 CHROMIUM = os.environ.get("UNISONO_CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
 SWITCHES = ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]
-# Runs before the page: keeps a list of the words that were lit, what was laid out anew, and what the policy forbade.
+# Runs before the page: notes which words were lit, what sound was laid out when, what moved, what was forbidden.
 WATCH = """
-window.seen = {lit: [], shifts: 0, forbidden: []};
+window.seen = {lit: [], laid: [], shifts: 0, forbidden: []};
+const start = AudioBufferSourceNode.prototype.start;
+AudioBufferSourceNode.prototype.start = function (when) {
+  seen.laid.push([when, this.buffer.length, this.context.sampleRate]);
+  start.call(this, when);
+};
 addEventListener("securitypolicyviolation", ({blockedURI}) => seen.forbidden.push(blockedURI));
 new PerformanceObserver((list) => {
   for (const entry of list.getEntries()) if (!entry.hadRecentInput) seen.shifts += entry.value;
@@ -167,6 +179,23 @@ def test_the_picture_of_the_sound_is_drawn(open_page, answer):
     speak(page, SHORT)
     expect(page.locator(".bit").first).to_be_visible()
     assert page.evaluate(count) > 2000
+
+
+def test_the_sound_is_laid_out_end_to_end(open_page, answer):
+    page = open_page(answer=answer)
+    speak(page, SHORT)
+    expect(page.locator("body")).to_have_attribute("data-player", "ended")
+    laid = page.evaluate("() => seen.laid")
+    assert {rate for _, _, rate in laid} == {24000}  # nothing is resampled
+    assert sum(samples for _, samples, _ in laid) == heard(answer)
+    for (when, samples, rate), (after, _, _) in pairwise(laid):
+        assert after == pytest.approx(when + samples / rate, abs=1e-6)
+
+
+def heard(answer: dict) -> int:
+    """Samples in a stream of events."""
+    events = [json.loads(line[6:]) for line in answer["body"].decode().splitlines() if line.startswith("data: ")]
+    return sum(len(base64.b64decode(event.get("audio", ""))) for event in events) // 2
 
 
 def test_a_click_on_a_word_plays_from_it(open_page, answer):
@@ -341,8 +370,8 @@ def test_speaking_can_be_stopped(open_page):
     page = open_page()
     page.locator("#text").fill(" ".join([SHORT] * 40))
     page.locator("#speak").click()
-    page.locator(".word").first.wait_for()
-    expect(page.locator("#speak-label")).to_have_text("Stop")
+    expect(page.locator("body")).to_have_attribute("data-player", "playing")
+    assert page.locator("#speak-label").inner_text() == "Stop"  # it is heard while more of it is made
     page.locator("#speak").click()
     wait_until_spoken(page)
     assert 0 < page.locator(".word").count() < 160
@@ -496,11 +525,13 @@ def test_pictures(open_page, tmp_path):
     """The pictures of docs/serving.md can be taken, and are small."""
     folder = Path(os.environ.get(PICTURES) or tmp_path)
     page = open_page()
-    speak(page, "Every word is lit while you hear it. Click one, and the voice goes on from there.")
-    page.locator(".word").nth(9).click()
+    speak(page, PICTURED)
     page.locator("#play").click()
-    page.locator("#longer").click()
-    page.locator("#pause-more").click()
+    page.locator(".bit", has_text="Click").click(position={"x": 3, "y": 10})
+    for _ in range(2):
+        page.locator("#longer").click()
+        page.locator("#pause-more").click()
+    page.locator("#wave").click(position={"x": 760, "y": 60})
     keep_picture(page, folder / "page-light.png")
     page.emulate_media(color_scheme="dark")
     keep_picture(page, folder / "page-dark.png")
