@@ -30,6 +30,7 @@ HOUSE = [
     "options",
     "voice_commands",
     "lab_commands",
+    "serve_command",
     "cli",
 ]
 LONGEST_FILE, LONGEST_FUNCTION = 400, 60

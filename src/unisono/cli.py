@@ -30,6 +30,7 @@ from unisono.options import (
     latent,
     load_model,
 )
+from unisono.serve_command import server
 from unisono.voice_commands import voices
 
 SENTENCE = "Every token of text carries exactly one piece of speech, so that text and sound move in unison."
@@ -280,6 +281,7 @@ def models() -> None:
 
 
 app.add_typer(lab)
+app.add_typer(server)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
