@@ -1,6 +1,5 @@
 """The examples of README.md and docs/serving.md are run against a server."""
 
-import os
 import re
 import shutil
 import subprocess
@@ -50,4 +49,4 @@ def test_python(server, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for page, block in blocks("python"):
         exec(compile(block.replace(ADDRESS, server.url), page, "exec"), {})
-    assert any(os.scandir(tmp_path))
+    assert list(tmp_path.iterdir())
