@@ -63,11 +63,11 @@ def serve_on_ray(settings: Settings, replicas: int, fewest: int = FEWEST) -> Non
     application = make_application(settings, replicas, fewest)
     from ray import serve
 
-    stopped = threading.Event()
-    for name in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(name, lambda *_: stopped.set())
     serve.start(http_options={"host": settings.host, "port": settings.port})
     serve.run(application, name="unisono", route_prefix="/")
+    stopped = threading.Event()
+    for name in (signal.SIGINT, signal.SIGTERM):  # after Ray has set its own, which end the process at once
+        signal.signal(name, lambda *_: stopped.set())
     stopped.wait()
     serve.shutdown()
 
