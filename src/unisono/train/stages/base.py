@@ -78,6 +78,11 @@ STAGES: Mapping[str, str] = {
     "vectors": "unisono.train.stages.extract:extract_vectors",
     "language_model": "unisono.train.stages.language_model:LanguageModelTask",
     "package": "unisono.train.stages.package:package",
+    # Families of codes at a fixed rate
+    "code_codec": "unisono.train.stages.code_codec:CodeCodecTask",
+    "codes": "unisono.train.stages.codes:extract_codes",
+    "code_model": "unisono.train.stages.code_model:CodeModelTask",
+    "code_package": "unisono.train.stages.code_package:package_codes",
 }
 
 
