@@ -5,7 +5,7 @@ from pathlib import Path
 import torch
 
 from unisono.families.fixed_rate.card import Card
-from unisono.families.llasa.building import new_codec, new_model, new_tokenizer, save_folder
+from unisono.families.llasa.building import new_codec, new_model, new_tokenizer, save_folder, spread_codes
 
 CODES = 64
 CODEC = {
@@ -40,11 +40,10 @@ CARD = Card(family="llasa", name="llasa-toy", window=20, context=40, ahead=5, op
 
 
 def write_toy(folder: Path, seed: int = 0) -> Path:
-    """Write the folder. The codec's projection is widened, for a random one gives a single code."""
+    """Write the folder."""
     torch.manual_seed(seed)
     codec = new_codec(CODEC)
-    with torch.no_grad():
-        codec.quantizer.project_in.weight.mul_(40)
+    spread_codes(codec, torch.randn(16000).cumsum(0) / 100)
     tokenizer = new_tokenizer(CODES)
     save_folder(folder, new_model(MODEL, tokenizer), tokenizer, codec, CARD)
     return folder

@@ -75,5 +75,5 @@ def training_rows(codes: list[torch.Tensor], config: Any) -> dict[str, torch.Ten
     return {
         "decoder_input_ids": ids[:, :-1],
         "decoder_attention_mask": mask[:, :-1],
-        "labels": labels.transpose(1, 2).reshape(len(codes) * channels, -1),
+        "labels": labels.transpose(1, 2).reshape(len(codes) * channels, -1).contiguous(),
     }
