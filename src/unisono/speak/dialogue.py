@@ -20,7 +20,7 @@ from unisono.families.joining import FRAMES_PER_SECOND, join, soften
 from unisono.interface import Speech, SpeechModel, Voice
 
 PAUSE_SECONDS = 0.24  # between turns that are spoken one by one
-_TURN = re.compile(r"(?:\[(?P<tag>[^\[\]:]{1,40})\]|(?P<name>[^\W\d_][\w .'-]{0,39}):(?=\s))\s*(?P<text>.*)")
+_TURN = re.compile(r"(?:\[(?P<tag>[^\[\]:]{1,40})\]|(?P<name>[^\W\d_][\w .'-]{0,39}):(?=\s|$))\s*(?P<text>.*)")
 TWO = ("S1", "S2")
 
 

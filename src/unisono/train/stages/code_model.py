@@ -6,6 +6,7 @@ Axes: T frames, Q code books.
 from __future__ import annotations
 
 import copy
+import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -102,6 +103,8 @@ def _adapted(model: Any, options: dict[str, Any], trainer: Any) -> Any:
     except ImportError:
         raise TrainingError("LoRA needs the package peft: pip install 'unisono[train]'") from None
     try:
-        return get_peft_model(model, LoraConfig(**{"target_modules": trainer.lora_targets(), **options}))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)  # peft 0.21 asks transformers 5.23 by an older name
+            return get_peft_model(model, LoraConfig(**{"target_modules": trainer.lora_targets(), **options}))
     except (TypeError, ValueError) as problem:
         raise TrainingError(f"the recipe's lora cannot be used: {problem}") from problem
