@@ -10,7 +10,11 @@ import typer
 from unisono import console
 from unisono.lab_commands import lab
 from unisono.options import (
+    AccelerateOption,
     AsrOption,
+    AssistantOption,
+    BeamsOption,
+    BestOfOption,
     CodecOption,
     DeviceOption,
     DtypeOption,
@@ -21,14 +25,20 @@ from unisono.options import (
     QuantizeOption,
     Recording,
     Said,
+    ScriptOption,
     SeedOption,
     SoundOption,
     TokenizerOption,
     Transcript,
+    VerifierOption,
+    VoicesOption,
     WordsOption,
+    dialogue_voices,
     given,
+    given_script,
     latent,
     load_model,
+    search_options,
 )
 from unisono.serve_command import server
 from unisono.voice_commands import voices
@@ -72,35 +82,47 @@ def say(
     voice_text: Annotated[str | None, typer.Option(help="What the recording given as --voice says.")] = None,
     asr: AsrOption = None,
     language: LanguageOption = None,
+    script: ScriptOption = None,
+    voices: VoicesOption = None,
     words: WordsOption = None,
     plot: PlotOption = None,
     seed: SeedOption = 0,
+    best_of: BestOfOption = None,
+    beams: BeamsOption = None,
+    verifier: VerifierOption = None,
     device: DeviceOption = None,
     dtype: DtypeOption = None,
     quantize: QuantizeOption = None,
     codec: CodecOption = None,
     tokenizer: TokenizerOption = None,
+    assistant: AssistantOption = None,
+    accelerate: AccelerateOption = None,
     **controls: Any,
 ) -> None:
-    """Speak a text. A model's card may have defaults of its own."""
+    """Speak a text, or the dialogue of a script. A model's card may have defaults of its own."""
     from unisono import align, speak
 
     console.check_outputs(
         (output, console.check_sound_path), (words, align.check_words_path), (plot, console.check_picture_path)
     )
-    spoken_text = console.given_text(text, SENTENCE)
-    tts, folder = load_model(model, device, dtype, quantize, codec=codec, tokenizer=tokenizer, language=language)
+    spoken_text, turns = console.given_text(text, SENTENCE), given_script(script, text, voices)
+    how = search_options(best_of, beams, verifier)
+    parts = dict(codec=codec, tokenizer=tokenizer, language=language, assistant=assistant)
+    tts, folder = load_model(model, device, dtype, quantize, **parts)
+    speak.check_words(tts, words)
     chosen = speak.find_voice(tts, folder, voice, voice_text, asr)
     if asr is not None and voice_text is None:
         console.report_transcript(chosen.tokens.text, console.report_stream(output, words))
     heard = chosen or getattr(tts, "default_voice", None)
     pace = console.pace_of(heard, controls.get("speed", 1.0)) if output != "-" else 0.0
+    controls |= given(accelerate=accelerate, voices=dialogue_voices(tts, folder, turns, voices))
     with console.progress_bar("token", pace) as progress, console.writing(output, words, plot) as (sink, finish):
-        spoken = speak.say_to(
-            tts, spoken_text, sink, keep=plot is not None, voice=chosen, seed=seed, progress=progress, **controls
-        )
+        asked = dict(turns=turns, how=how, keep=plot is not None, voice=chosen, seed=seed, progress=progress)
+        spoken, found = speak.say_request(tts, spoken_text, sink, **asked, **controls)
         finish(spoken.speech)
     console.report_spoken(spoken, output, console.report_stream(output, words))
+    for line in () if found is None else found.lines():
+        print(line, file=console.report_stream(output, words))
 
 
 @app.command("continue")
@@ -273,10 +295,17 @@ def edit(
 
 
 @app.command()
-def models() -> None:
+def models(
+    table: Annotated[bool, typer.Option("--table", help="Compare the families instead (Markdown).")] = False,
+) -> None:
     """What is built in, cached and known."""
     from unisono import hub
 
+    if table:
+        from unisono.families.facts import table_lines
+
+        print("\n".join(table_lines()))
+        return
     console.print_table([("model", "family", "state", "about"), *hub.list_models()])
 
 

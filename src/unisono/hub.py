@@ -6,6 +6,7 @@ What is written and read on the way stands in `files/`, so that families, which 
 from __future__ import annotations
 
 import os
+from inspect import signature
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -47,6 +48,7 @@ __all__ = [
 ]
 
 BUILTIN = "builtin"
+PACKAGE = "package"  # of a training run, see `train.stages.package`
 SMALL_MODEL_BYTES = 200e6
 CARD = "unisono.json"  # beside config.json: which family, its name and its defaults
 EXTRAS = "unisono"  # where a folder in a published layout keeps it
@@ -64,6 +66,9 @@ class KnownModel(NamedTuple):
 KNOWN = (
     KnownModel("HumeAI/tada-1b", "tada", "", "English, 1.6 B parameters, 24 kHz; wants HumeAI/tada-codec"),
     KnownModel("HumeAI/tada-3b-ml", "tada", "", "ten languages, 4.1 B parameters, 24 kHz; wants HumeAI/tada-codec"),
+    KnownModel("HKUSTAudio/Llasa-1B", "llasa", "", "English and Chinese, 16 kHz; wants HKUSTAudio/xcodec2-hf"),
+    KnownModel("HKUSTAudio/Llasa-3B", "llasa", "", "English and Chinese, 16 kHz; wants HKUSTAudio/xcodec2-hf"),
+    KnownModel("nari-labs/Dia-1.6B-0626", "dia", "", "English dialogue, 44.1 kHz; wants descript/dac_44khz"),
 )
 # Hub repositories that models share: what they hold, by the files that show that it is there.
 SHARED = {
@@ -100,21 +105,27 @@ def load(
         device: "cpu", "cuda", "cuda:1", "mps"; None = the best this machine has for this model.
         dtype: "float32", "bfloat16", "float16"; None = float32 on CPU, bfloat16 elsewhere.
         options: what the family's loader takes beside: `tokenizer`, `codec` (folder or hub name of each, in place of
-            the model's own), `quantize` ("int8", "blocked" or "none").
+            the model's own), `quantize` ("int8", "blocked" or "none"), for Llasa `assistant`.
 
     Raises:
-        CheckpointError: not found, damaged, foreign, of no known family. InputError: no such device.
+        CheckpointError: not found, damaged, foreign, of no known family.
+        InputError: no such device, or an option that the family has not.
     """
     folder = model_folder(name, revision)
     device = check_device(device or best_device())
     dtype = dtype or ("float32" if device == "cpu" else "bfloat16")
-    return get_family(family_of(folder)).load(folder, device=device, dtype=dtype, **options)
+    family = get_family(family_of(folder))
+    if foreign := [option for option in options if option not in signature(family.load).parameters]:
+        raise InputError(f"models of the family {family.name} have no {foreign[0]}: leave {foreign[0]!r} away")
+    return family.load(folder, device=device, dtype=dtype, **options)
 
 
 def model_folder(name: str | Path | None = None, revision: str | None = None) -> Path:
     """The folder of a model by name; None is the built-in one. Raises CheckpointError when it is not to be had."""
     if name is not None and str(name) != BUILTIN:
-        return find_folder(name, "", revision)
+        folder = find_folder(name, "", revision)
+        packaged = folder / PACKAGE  # the folder of a training run stands for the model that it made
+        return packaged if (packaged / "config.json").exists() and not (folder / "config.json").exists() else folder
     if revision is not None:
         raise CheckpointError(f"the built-in model has no revision {revision!r}: leave that away, or name a hub model")
     return builtin_folder()

@@ -207,6 +207,7 @@ class Family:
         passages: the module that lays utterances out for training the language model (`Passage`, `Hiding`,
             `lay_out`, `hide_text`, `collate`).
         convert: writes a model folder in the published layout or in ours; None where there is only one.
+        facts: what `unisono models --table` says of it (`families.facts.Facts`).
     """
 
     name: str
@@ -214,3 +215,4 @@ class Family:
     parts: Mapping[str, Any]
     passages: Any = None
     convert: Callable[..., Any] | None = None
+    facts: Any = None

@@ -54,6 +54,28 @@ LatentOption = Annotated[
     typer.Option("--sample-latent", help="Draw the noise of training into the vectors, from --seed; default is none."),
 ]
 
+ScriptOption = Annotated[
+    str | None, typer.Option(help="Dialogue in place of a text: a file with lines such as 'Anna: Hello there.'")
+]
+VoicesOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="NAME=VOICE", help="Voice of a speaker of the script; may be repeated. Default: ready voices."
+    ),
+]
+BestOfOption = Annotated[int | None, typer.Option(help="Speak so many times, keep what the verifiers like best.")]
+BeamsOption = Annotated[
+    int | None, typer.Option(help="Search step by step (sentences, or windows of codes): so many beginnings stay.")
+]
+VerifierOption = Annotated[
+    list[str] | None,
+    typer.Option(help="Judge of a search: wer, similarity or duration, :0.5 is a weight; may be repeated."),
+]
+AccelerateOption = Annotated[
+    str | None, typer.Option(help="Llasa: none, lookup or assistant (both exact), or group (approximate).")
+]
+AssistantOption = Annotated[str | None, typer.Option(help="Llasa: folder of a smaller model that drafts codes.")]
+
 
 def load_model(
     model: str | None, device: str | None, dtype: str | None, quantize: str | None = None, **parts: str | None
@@ -69,6 +91,50 @@ def load_model(
 def given(**options: Any) -> dict[str, Any]:
     """The options that a user gave."""
     return {name: value for name, value in options.items() if value is not None}
+
+
+def given_script(script: str | None, text: list[str] | None, voices: list[str] | None) -> list[Any] | None:
+    """The turns of a script, or None. Raises InputError for a text beside it, or voices without it."""
+    from unisono.errors import InputError
+    from unisono.speak import read_dialogue_file
+
+    if script is None:
+        if voices:
+            raise InputError("--voices belongs to a dialogue: name its file with --script, or a voice with --voice")
+        return None
+    if text:
+        raise InputError("a script stands in place of a text: leave one of the two away")
+    return read_dialogue_file(script)
+
+
+def dialogue_voices(model: Any, folder: Path, turns: list[Any] | None, given_voices: list[str] | None) -> Any:
+    """Voices of a dialogue's speakers; None without one, and for models that speak dialogues themselves."""
+    from unisono.errors import InputError
+    from unisono.speak import find_voices, speakers
+
+    if turns is None:
+        return None
+    if getattr(model, "can_dialogue", False):
+        if given_voices:
+            raise InputError(
+                f"model {model.name} speaks both sides itself: give a recording of both as --voice, or none"
+            )
+        return None
+    return find_voices(model, folder, speakers(turns), given_voices)
+
+
+def search_options(best_of: int | None, beams: int | None, verifier: list[str] | None) -> Any:
+    """The search that a user asked for, or None. Raises InputError for verifiers without a search, or two searches."""
+    from unisono.errors import InputError
+    from unisono.speak import Search
+
+    if best_of is None and beams is None:
+        if verifier:
+            raise InputError("a verifier judges a search: add --best-of N or --beams N")
+        return None
+    how = Search(best_of, beams, **given(verifiers=verifier))
+    how.check()
+    return how
 
 
 def latent(sample: bool, seed: int) -> dict[str, Any]:

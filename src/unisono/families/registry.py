@@ -11,14 +11,22 @@ from unisono.interface import Family
 
 
 class Entry(NamedTuple):
-    """Where a family's record stands, and the keys of a published `config.json` that give it away."""
+    """Where a family's record stands, and what of a published `config.json` gives it away.
+
+    Attributes:
+        marks: keys, of which one is enough. values: keys with the values that all of them must have.
+    """
 
     module: str
-    marks: frozenset[str]
+    marks: frozenset[str] = frozenset()
+    values: Mapping[str, Any] = {}
 
 
 FAMILIES: Mapping[str, Entry] = {
     "tada": Entry("unisono.families.tada.family", frozenset({"acoustic_dim", "num_time_classes", "shift_acoustic"})),
+    # Llama 3's vocabulary, eight marks and 65536 speech codes; no key of its configuration says what it is.
+    "llasa": Entry("unisono.families.llasa.family", values={"model_type": "llama", "vocab_size": 128256 + 8 + 65536}),
+    "dia": Entry("unisono.families.dia.family", values={"model_type": "dia"}),
 }
 
 
@@ -31,4 +39,9 @@ def get_family(name: str) -> Family:
 
 def guess_family(config: Mapping[str, Any]) -> str | None:
     """The family whose published configuration this is, or None."""
-    return next((name for name, entry in FAMILIES.items() if entry.marks & set(config)), None)
+    return next((name for name, entry in FAMILIES.items() if _is_of(entry, config)), None)
+
+
+def _is_of(entry: Entry, config: Mapping[str, Any]) -> bool:
+    valued = bool(entry.values) and all(config.get(key) == value for key, value in entry.values.items())
+    return valued or bool(entry.marks & set(config))

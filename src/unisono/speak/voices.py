@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from unisono.align.transcribe import transcribe
 from unisono.audio import read_audio
 from unisono.errors import InputError
-from unisono.files import named_voices, read_voice
+from unisono.files import named_voices, read_voice, ready_voices
 from unisono.files.outputs import exists
 from unisono.interface import Audio, SpeechModel, Voice
 
@@ -57,6 +58,37 @@ def find_voice(
     voice = model.voice(wanted, text=text, **hearing, **making)
     voice.name = Path(wanted).stem
     return voice
+
+
+def find_voices(
+    model: SpeechModel, folder: Path, names: Sequence[str], given: Sequence[str] | None
+) -> dict[str, Voice]:
+    """The voices of a dialogue's speakers.
+
+    Args:
+        names: of the speakers, in the order in which they first speak.
+        given: "NAME=VOICE" as a user types it; None = the model's ready voices, in their order.
+
+    Raises:
+        InputError: a speaker that nobody is or that has no voice, or too few ready voices.
+    """
+    if given is None:
+        ready = sorted(ready_voices(folder))
+        if len(ready) < len(names):
+            raise InputError(
+                f"the script has {len(names)} speakers, the model {len(ready)} ready voices: say who speaks as whom "
+                f"with --voices {names[0]}=VOICE"
+            )
+        return {name: read_voice(folder, voice) for name, voice in zip(names, ready, strict=False)}
+    voices: dict[str, Voice] = {}
+    for pair in given:
+        name, _, wanted = pair.partition("=")
+        if name.strip() not in names or not wanted.strip():
+            raise InputError(f"{pair[:60]!r} gives no voice to a speaker of the script: {', '.join(names[:6])}")
+        voices[name.strip()] = find_voice(model, folder, wanted.strip())
+    if missing := [name for name in names if name not in voices]:
+        raise InputError(f"{missing[0]} of the script has no voice: add --voices {missing[0]}=VOICE")
+    return voices
 
 
 def find_text(

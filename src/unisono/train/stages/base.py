@@ -79,6 +79,11 @@ STAGES: Mapping[str, str] = {
     "language_model": "unisono.train.stages.language_model:LanguageModelTask",
     "distill": "unisono.train.stages.distill:DistillTask",
     "package": "unisono.train.stages.package:package",
+    # Families of codes at a fixed rate
+    "code_codec": "unisono.train.stages.code_codec:CodeCodecTask",
+    "codes": "unisono.train.stages.codes:extract_codes",
+    "code_model": "unisono.train.stages.code_model:CodeModelTask",
+    "code_package": "unisono.train.stages.code_package:package_codes",
 }
 
 
