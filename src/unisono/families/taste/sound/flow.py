@@ -13,7 +13,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from unisono.codec.relative import RelativeEncoder
+from unisono.families.taste.relative import RelativeStack
 from unisono.errors import InputError
 from unisono.families.taste.sound.estimator import EstimatorConfig, UNet
 
@@ -53,7 +53,7 @@ def time_grid(steps: int) -> torch.Tensor:
 
 
 class LengthRegulator(nn.Module):
-    """From unit rate to frame rate: nearest neighbour, then four convolutions with GroupNorm and Mish, and a 1×1 one."""
+    """From unit rate to frame rate: nearest neighbour, then convolutions with GroupNorm and Mish, a 1×1 one last."""
 
     def __init__(self, bands: int, convolutions: int = 4) -> None:
         super().__init__()
@@ -96,8 +96,9 @@ class Flow(nn.Module):
         self.input_embedding = nn.Embedding(config.vocab_size, config.input_size)
         self.spk_embed_affine_layer = nn.Linear(config.spk_embed_dim, config.mel)
         sizes = config.encoder
-        self.encoder = RelativeEncoder(
-            config.input_size, config.input_size, sizes["blocks"], sizes["heads"], sizes["linear_units"]
+        width = config.input_size
+        self.encoder = RelativeStack(
+            width, width, sizes["heads"], sizes["linear_units"], sizes["blocks"], causal=False
         )
         self.encoder_proj = nn.Linear(config.input_size, config.mel)
         self.length_regulator = LengthRegulator(config.mel)

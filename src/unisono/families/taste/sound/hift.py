@@ -8,6 +8,7 @@ Axes: B batch, F mel bands, M frames, N = 256·M samples at 22,050 Hz, C channel
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -115,7 +116,7 @@ class PitchPredictor(nn.Module):
     def __init__(self, bands: int, channels: int, layers: int = 5) -> None:
         super().__init__()
         widths = [bands] + [channels] * layers
-        pairs = ((Conv(a, b, 3), nn.ELU()) for a, b in zip(widths[:-1], widths[1:], strict=True))
+        pairs = ((Conv(a, b, 3), nn.ELU()) for a, b in itertools.pairwise(widths))
         self.condnet = nn.Sequential(*(module for pair in pairs for module in pair))
         self.classifier = nn.Linear(channels, 1)
 
