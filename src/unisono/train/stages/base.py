@@ -83,6 +83,12 @@ STAGES: Mapping[str, str] = {
     "vectors": "unisono.train.stages.extract:extract_vectors",
     "language_model": "unisono.train.stages.language_model:LanguageModelTask",
     "units": "unisono.train.stages.units:UnitCodecTask",
+    "unit_codes": "unisono.train.stages.units:extract_units",
+    "taste": "unisono.train.stages.taste:TasteTask",
+    "taste_codes": "unisono.train.stages.taste:extract_codes",
+    "text_model": "unisono.train.stages.taslm:TextModelTask",
+    "taslm": "unisono.train.stages.taslm:SpokenModelTask",
+    "taste_package": "unisono.train.stages.taste_package:package",
     "package": "unisono.train.stages.package:package",
 }
 

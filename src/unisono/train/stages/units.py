@@ -24,10 +24,12 @@ from unisono.audio.speaker import voice_print
 from unisono.families.tada.aligner import Aligner
 from unisono.families.tada.decoder import Decoder
 from unisono.families.taste.sound.unit_codec import UnitCodec
+from unisono.files import load_tensors, save_tensors
 from unisono.interface import Audio
 from unisono.train.corpus import Clip, Corpus, Selection
 from unisono.train.losses import feature_loss, masked_mean
 from unisono.train.stages.base import BUILTIN, Context, Stage, clip_order, from_config, options_of, padded_waves
+from unisono.train.stages.extract import batches
 
 SAMPLE_RATE = 24000
 
@@ -165,3 +167,70 @@ def jittered(digits: torch.Tensor, levels: torch.Tensor, chance: float) -> torch
     """Digits [B, L, D], some of them one step off, none beyond its levels [D]."""
     step = torch.where(torch.rand_like(digits) < 0.5, -1.0, 1.0) * (torch.rand_like(digits) < chance)
     return digits + ((digits + step).clamp_min(0).minimum(levels - 1.0) - digits).detach()
+
+
+@dataclass
+class ClipUnits:
+    """Units of clips, one after another, int16 [A]; `starts` int64 [clips + 1]; `prints` float16 [clips, S]."""
+
+    units: np.ndarray
+    starts: np.ndarray
+    prints: np.ndarray
+
+    @classmethod
+    def load(cls, path: Path) -> ClipUnits:
+        """Read what `extract_units` wrote. Raises CheckpointError for a damaged file."""
+        tensors, _ = load_tensors(path)
+        return cls(**{name: value.numpy() for name, value in tensors.items()})
+
+    def has(self, clip: Clip) -> bool:
+        """Whether this clip was among those that were read."""
+        return self.starts[clip.index + 1] > self.starts[clip.index]
+
+    def of(self, clip: Clip) -> np.ndarray:
+        """Units int64 [L] of a clip."""
+        return self.units[self.starts[clip.index] : self.starts[clip.index + 1]].astype(np.int64)
+
+    def speaker(self, clip: Clip) -> np.ndarray:
+        """Voice print float32 [S] of a clip."""
+        return self.prints[clip.index].astype(np.float32)
+
+
+@torch.inference_mode()
+def extract_units(context: Context, stage: Stage) -> None:
+    """Write `units.safetensors`: units and voice prints of the clips that the stage's data name.
+
+    Options: per_speaker, the most clips of a speaker (all without it). init: the codec, default "units/final".
+    """
+    from tqdm import tqdm
+
+    options = {"per_speaker": 10**9} | stage.options
+    codec = UnitCodec.from_pretrained(context.result(stage.init or "units/final")).to(context.device)
+    selection = options_of(Selection, stage.data, f"data of {stage.folder_name}")
+    chosen = _few_of_each(selection, context.corpus.clips, int(options["per_speaker"]))
+    found: dict[int, np.ndarray] = {}
+    prints = torch.zeros(len(context.corpus.clips), codec.config.speaker_dim, dtype=torch.float16)
+    memory = Prints(context.corpus)
+    for clips in tqdm(batches(chosen), desc="units", unit="batch", disable=None):
+        waves, _ = padded_waves(context.corpus, clips)
+        units = codec.encode(waves.to(context.device)).cpu().numpy()
+        prints[[clip.index for clip in clips]] = memory.of(clips).half()
+        for row, clip in enumerate(clips):
+            found[clip.index] = units[row, : clip.frames].astype(np.int16)
+    rows = [found.get(clip.index, np.zeros(0, np.int16)) for clip in context.corpus.clips]
+    starts = np.concatenate([[0], np.cumsum([len(row) for row in rows])]).astype(np.int64)
+    tensors = {"units": torch.from_numpy(np.concatenate(rows)), "starts": torch.from_numpy(starts), "prints": prints}
+    save_tensors(context.folder / "units.safetensors", tensors, {})
+
+
+def _few_of_each(selection: Selection, clips: list[Clip], most: int) -> list[Clip]:
+    """The first `most` clips of each speaker with weight, of both splits, that are neither too short nor too long."""
+    counts: dict[tuple[str, str], int] = {}
+    kept = []
+    low, high = selection.min_seconds * SAMPLE_RATE, selection.max_seconds * SAMPLE_RATE
+    for clip in clips:
+        key = clip.speaker, clip.split
+        if selection.weight(clip.speaker) > 0 and low <= clip.samples <= high and counts.get(key, 0) < most:
+            counts[key] = counts.get(key, 0) + 1
+            kept.append(clip)
+    return kept
