@@ -51,14 +51,13 @@ class AttentionGuide:
             total, count = total - found.sum(), count + units
         return total / count
 
-    def _log_attention(
-        self, x: torch.Tensor, offsets: torch.Tensor, allowed: torch.Tensor | None
-    ) -> torch.Tensor:
+    def _log_attention(self, x: torch.Tensor, offsets: torch.Tensor, allowed: torch.Tensor | None) -> torch.Tensor:
         """log-probabilities [B, P, P] of the guided head."""
         attention, size = self.attention, self.attention.head_dim
         part = slice(HEAD * size, (HEAD + 1) * size)
         query, key = (
-            functional.linear(x, layer.weight[part], layer.bias[part]) for layer in (attention.linear_q, attention.linear_k)
+            functional.linear(x, layer.weight[part], layer.bias[part])
+            for layer in (attention.linear_q, attention.linear_k)
         )
         distance = functional.linear(offsets, attention.linear_pos.weight[part])  # [2P − 1, d]
         by_offset = (query + attention.pos_bias_v[HEAD]) @ distance.T  # [B, P, 2P − 1]

@@ -48,6 +48,7 @@ class Options:
         aligner: whose weights the encoder starts from, where there is no `init`.
         window: frames around its marks that a token may attend; 0 = all frames, as published.
         guide: weight of the guide on known marks; 0 = none, as published.
+        marks, units: files of the run that made them.
     """
 
     audio: bool = True
@@ -57,6 +58,8 @@ class Options:
     aligner: str = "builtin/aligner"
     window: int = 10
     guide: float = 0.5
+    marks: str = "marks.safetensors"
+    units: str = "units.safetensors"
     held_out_clips: int = 24
 
 
@@ -66,7 +69,7 @@ class TasteTask:
     def __init__(self, context: Context, stage: Stage) -> None:
         self.context, self.critic = context, None
         self.options = options_of(Options, stage.options, f"options of {stage.folder_name}")
-        self.data = TasteData(context, self.options.window)
+        self.data = TasteData(context, self.options)
         self.module = _model(context, stage, self.options).to(context.device)
         _choose_trained(self.module, self.options)
         self.guide = make_guide(self.module.speech_decoder)
@@ -155,10 +158,10 @@ class TasteTask:
 class TasteData:
     """Clips as the model reads them: text with word ids, features, units, voice print, marks."""
 
-    def __init__(self, context: Context, window: int) -> None:
-        self.context, self.window = context, window
-        self.marks = Marks.load(context.result("marks.safetensors"))
-        self.units = ClipUnits.load(context.result("units.safetensors"))
+    def __init__(self, context: Context, options: Options) -> None:
+        self.context, self.window = context, options.window
+        self.marks = Marks.load(context.result(options.marks))
+        self.units = ClipUnits.load(context.result(options.units))
         self.mel = StackedMel().to(context.device)
         self.starts = word_starts(context.tokenizer)
 
@@ -181,7 +184,10 @@ class TasteData:
             return pad_sequence([torch.from_numpy(row) for row in rows], batch_first=True)
 
         tokens, units = [self.marks.tokens(clip) for clip in clips], [self.units.of(clip) for clip in clips]
-        positions, lengths = padded([self.marks.positions(clip) for clip in clips]), torch.tensor(list(map(len, tokens)))
+        positions, lengths = (
+            padded([self.marks.positions(clip) for clip in clips]),
+            torch.tensor(list(map(len, tokens))),
+        )
         parts = {
             "asr_token_ids": padded(tokens),
             "asr_token_lengths": lengths,
@@ -194,7 +200,9 @@ class TasteData:
         if self.window:
             parts["allowed"] = near_marks(positions, lengths, frames, features.shape[1], self.window)
         else:
-            parts["allowed"] = (torch.arange(features.shape[1]) < frames[:, None])[:, None].expand(-1, positions.shape[1], -1)
+            parts["allowed"] = (torch.arange(features.shape[1]) < frames[:, None])[:, None].expand(
+                -1, positions.shape[1], -1
+            )
         return {name: part.to(device) for name, part in parts.items()} | {"audio_features": features}
 
 
@@ -230,12 +238,12 @@ def _choose_trained(model: TasteForCausalLM, options: Options) -> None:
 def extract_codes(context: Context, stage: Stage) -> None:
     """Write `codes.safetensors`: code tuples int16 [N, Q] of the words of clips, `starts` int64 [clips + 1].
 
-    The clips are those with units. init: the model, default "stage-1-3/final". options: window, as in training.
+    The clips are those with units. init: the model, default "stage-1-3/final". options: `Options`, as in training.
     """
     from tqdm import tqdm
 
     model = TasteForCausalLM.from_pretrained(context.result(stage.init or "stage-1-3/final")).to(context.device)
-    data = TasteData(context, int(stage.options.get("window", Options.window)))
+    data = TasteData(context, options_of(Options, stage.options, f"options of {stage.folder_name}"))
     found: dict[int, np.ndarray] = {}
     for clips in tqdm(batches(data.usable(context.corpus.clips)), desc="codes", unit="batch", disable=None):
         batch = data.collate(clips)

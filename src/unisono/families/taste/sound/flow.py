@@ -97,9 +97,7 @@ class Flow(nn.Module):
         self.spk_embed_affine_layer = nn.Linear(config.spk_embed_dim, config.mel)
         sizes = config.encoder
         width = config.input_size
-        self.encoder = RelativeStack(
-            width, width, sizes["heads"], sizes["linear_units"], sizes["blocks"], causal=False
-        )
+        self.encoder = RelativeStack(width, width, sizes["heads"], sizes["linear_units"], sizes["blocks"], causal=False)
         self.encoder_proj = nn.Linear(config.input_size, config.mel)
         self.length_regulator = LengthRegulator(config.mel)
         self.decoder = Guided(EstimatorConfig(**config.estimator))

@@ -127,5 +127,7 @@ class UnitCodec(Checkpoint, nn.Module):
         """
         wide = head.to_features.in_features
         if wide != self.config.width:
-            raise InputError(f"these units were trained for hidden frames of {self.config.width}, the decoder has {wide}")
+            raise InputError(
+                f"these units were trained for hidden frames of {self.config.width}, the decoder has {wide}"
+            )
         return head(self.hidden(self.digits_of(units), speaker))[:, 0]
