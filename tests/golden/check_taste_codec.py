@@ -91,7 +91,7 @@ def _check_training(golden: Golden) -> None:
         made = quantiser(x, golden["mask"].clone(), cutoff=int(prefix.removeprefix("train_cutoff")))
         (made.output * golden["train.grad_out"].clone()).sum().add(made.losses.sum()).backward()
         given = golden.part(f"{prefix}.")
-        found = {"quantized": made.output, "losses": made.losses[None], "grad.x": x.grad}
+        found = {"quantized": made.output, "losses": made.losses[None], "grad_x": x.grad}
         found |= {f"grad.{name}": value.grad for name, value in quantiser.named_parameters()}
         golden.equal(made.indices, f"{prefix}.indices")
         for name in given:
@@ -211,4 +211,3 @@ def check_unit_generate(golden: Golden) -> None:
         )
         golden.equal(units[0][None], f"{case}.speech_token_ids")
         recorded.check(golden, f"{case}.", MODULE_TOLERANCE)
-

@@ -22,7 +22,7 @@ SMOOTHING = 1e-5
 
 
 class Quantised(NamedTuple):
-    """`output` [B, T, D] with gradients, `indices` int64 [B, T, Q], and commitment `losses` [Q] (zero in evaluation)."""
+    """`output` [B, T, D] with gradients, `indices` int64 [B, T, Q], commitment `losses` [Q] (zero in evaluation)."""
 
     output: torch.Tensor
     indices: torch.Tensor

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch import nn
@@ -174,3 +174,10 @@ class UnitConditions(nn.Module):
         """What stands before the units of one row: condition [A, H], projected speaker [1, H] -> [A + 3, H]."""
         start, task = self.llm_embedding.weight[:1], self.llm_embedding.weight[1:]
         return torch.cat([start, speaker, condition, task])
+
+
+def unit_result(units: Sequence[torch.Tensor]) -> dict[str, Any]:
+    """The published pair: "speech_token_ids" int64 [1, S] for one row, a list for several, and their lengths."""
+    lengths = torch.tensor([len(row) for row in units])
+    ids = units[0][None] if len(units) == 1 else list(units)
+    return {"speech_token_ids": ids, "speech_token_lengths": lengths}

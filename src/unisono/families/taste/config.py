@@ -33,7 +33,9 @@ FIXED_STACK = {
     "use_dynamic_chunk": False,
     "use_dynamic_left_chunk": False,
 }
-PASSED_STACK = frozenset({"input_size", "output_size", "activation_type", "cnn_module_kernel", "causal", "cnn_module_norm"})
+PASSED_STACK = frozenset(
+    {"input_size", "output_size", "activation_type", "cnn_module_kernel", "causal", "cnn_module_norm"}
+)
 
 
 @dataclass(frozen=True)

@@ -90,7 +90,9 @@ class MaskedDiffusionUnits(UnitConditions):
             canvas = [-int(-count * margin // 1) for count in wanted]
         else:
             canvas = wanted = [sampling.length] * len(wanted)
-        finding = Finding(sampling.steps, sampling.order, "linear", sampling.temperature, sampling.top_k, sampling.top_p)
+        finding = Finding(
+            sampling.steps, sampling.order, "linear", sampling.temperature, sampling.top_k, sampling.top_p
+        )
         sizes = torch.tensor(canvas)
         found = find(lambda shown: self._logits(given, shown, sizes, wanted), canvas, draws.generators, finding)
         return [_speech(row[:count], self.end) for row, count in zip(found, canvas, strict=True)]
@@ -126,9 +128,7 @@ class MaskedDiffusionUnits(UnitConditions):
         behind = torch.arange(canvas.shape[1], device=units.device) >= lengths[:, None]
         return canvas.masked_fill(behind, self.end), sizes
 
-    def _logits(
-        self, given: Conditioned, shown: torch.Tensor, sizes: torch.Tensor, wanted: list[int]
-    ) -> torch.Tensor:
+    def _logits(self, given: Conditioned, shown: torch.Tensor, sizes: torch.Tensor, wanted: list[int]) -> torch.Tensor:
         """One pass: canvas int64 [B, C] with HIDDEN -> logits [B, C, V + 1].
 
         Args:

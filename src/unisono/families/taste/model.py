@@ -5,7 +5,6 @@ Axes: B batch, A tokens of the recogniser, T of the language model, S units, Q c
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,13 +12,22 @@ import torch
 from torch import nn
 
 from unisono.codec.quantisers import ResidualVQ
-from unisono.families.taste.conditions import UnitConditions, UnitDraws, UnitLoss, UnitSampling
+from unisono.errors import InputError
+from unisono.families.taste.conditions import (
+    SeededDraws,
+    UnitConditions,
+    UnitDraws,
+    UnitLoss,
+    UnitSampling,
+    unit_result,
+)
 from unisono.families.taste.config import TasteConfig
 from unisono.families.taste.diffusion import MaskedDiffusionUnits
 from unisono.families.taste.sequence import codes_at_tokens, codes_to_words
 from unisono.families.taste.spoken import SpokenModel
 from unisono.families.taste.tower import Heard, Tower
 from unisono.families.taste.units import AutoregressiveUnits
+from unisono.families.taste.vocabulary import Vocabulary, WordTokenizer, vocabulary_of
 from unisono.files import Checkpoint
 
 MODES = ("SpeechAutoEncoder", "SpokenLLM")
@@ -53,6 +61,9 @@ class TasteForCausalLM(Checkpoint, nn.Module):
         if self.audio_tower.kind is not None:
             sizes, latent_width = self.audio_tower.quantiser.sizes, self.audio_tower.quantiser.latent_width
         self.spoken_lm = SpokenModel(config, tuple(sizes), latent_width, config.tower.audio_embed_dim)
+        self.asr_tokenizer: WordTokenizer | None = None
+        self.llm_tokenizer: WordTokenizer | None = None
+        self._vocabulary: Vocabulary | None = None
 
     @classmethod
     def from_pretrained(cls, name_or_path: str | Path, **options: Any) -> TasteForCausalLM:
@@ -60,6 +71,24 @@ class TasteForCausalLM(Checkpoint, nn.Module):
         from unisono.families.taste.loading import load_model
 
         return load_model(name_or_path, **options)
+
+    def attach(
+        self, asr_tokenizer: WordTokenizer, llm_tokenizer: WordTokenizer, vocabulary: Vocabulary | None = None
+    ) -> TasteForCausalLM:
+        """Give the model its two tokenizers, and what its ids may do if that is not what their texts say."""
+        if llm_tokenizer is not self.llm_tokenizer or vocabulary is not None:
+            self._vocabulary = vocabulary
+        self.asr_tokenizer, self.llm_tokenizer = asr_tokenizer, llm_tokenizer
+        return self
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        """What each id may do, looked up once. Raises InputError without a tokenizer."""
+        if self._vocabulary is None:
+            if self.llm_tokenizer is None:
+                raise InputError("speaking on needs tokenizers: attach them, or give llm_tokenizer and asr_tokenizer")
+            self._vocabulary = vocabulary_of(self.llm_tokenizer)
+        return self._vocabulary
 
     @property
     def device(self) -> torch.device:
@@ -144,9 +173,7 @@ class TasteForCausalLM(Checkpoint, nn.Module):
         """Codes that the language model predicts when it is told text and codes before: vectors at the recogniser's
         tokens [B, A, D], and all codes int64 [B, P, Q]."""
         quantiser = self.audio_tower.quantiser
-        inputs, labels, _ = self.spoken_lm.batch(
-            llm_token_ids, llm_token_lengths, llm_word_ids, llm_indices, quantiser
-        )
+        inputs, labels, _ = self.spoken_lm.batch(llm_token_ids, llm_token_lengths, llm_word_ids, llm_indices, quantiser)
         codes = self.spoken_lm.codes(self.spoken_lm.language_model(inputs), quantiser)
         embeds = quantiser.project(torch.zeros(*asr_word_ids.shape, quantiser.latent_width, device=codes.device))
         for row, length in enumerate(asr_token_lengths.tolist()):
@@ -171,12 +198,16 @@ class TasteForCausalLM(Checkpoint, nn.Module):
         sampling: UnitSampling | None = None,
         draws: UnitDraws | None = None,
         observer: Any = None,
-        **_: Any,
+        llm_indices: torch.Tensor | None = None,
+        audio_feature_lengths: torch.Tensor | None = None,
+        speech_token_ids: torch.Tensor | None = None,
+        speech_token_lengths: torch.Tensor | None = None,
     ) -> dict[str, Any]:
         """Units of a recording that went through the codec, or in mode SpokenLLM through the language model too.
 
         Args:
             audio_unit_embeds: [B, A, D] in place of what the recording gives (text-aligned editing).
+            llm_indices, audio_feature_lengths, speech_token_*: taken and not used, as published.
 
         Returns:
             "speech_token_ids" int64 [1, S] (a list of rows for several), "speech_token_lengths", "audio_unit_embeds".
@@ -190,9 +221,7 @@ class TasteForCausalLM(Checkpoint, nn.Module):
             heard = self.audio_tower(audio_features, asr_token_ids, asr_token_lengths, asr_word_ids)
             audio_unit_embeds = heard.embeds
             if model_mode == "SpokenLLM":
-                codes = codes_to_words(
-                    heard.codes, asr_word_ids, asr_token_lengths, llm_word_ids, llm_token_lengths
-                )
+                codes = codes_to_words(heard.codes, asr_word_ids, asr_token_lengths, llm_word_ids, llm_token_lengths)
                 audio_unit_embeds, _ = self.predicted_embeds(
                     llm_token_ids, llm_token_lengths, llm_word_ids, codes, asr_word_ids, asr_token_lengths
                 )
@@ -212,8 +241,6 @@ class TasteForCausalLM(Checkpoint, nn.Module):
         observer: Any = None,
     ) -> list[torch.Tensor]:
         """Units int64 [S_b] of each row, whatever decoder the model has."""
-        from unisono.families.taste.conditions import SeededDraws
-
         draws = draws or SeededDraws([0] * len(asr_token_ids))
         extra = {} if observer is None else {"observer": observer}
         return self.speech_decoder.decode(
@@ -221,14 +248,7 @@ class TasteForCausalLM(Checkpoint, nn.Module):
         )
 
     def inference_completion(self, *arguments: Any, **options: Any) -> dict[str, Any]:
-        """Speak on, see `generate.complete`."""
-        from unisono.families.taste.generate import complete
+        """Speak on, see `completion.complete`."""
+        from unisono.families.taste.completion import complete
 
         return complete(self, *arguments, **options)
-
-
-def unit_result(units: Sequence[torch.Tensor]) -> dict[str, Any]:
-    """The published pair: "speech_token_ids" int64 [1, S] for one row, a list for several, and their lengths."""
-    lengths = torch.tensor([len(row) for row in units])
-    ids = units[0][None] if len(units) == 1 else list(units)
-    return {"speech_token_ids": ids, "speech_token_lengths": lengths}

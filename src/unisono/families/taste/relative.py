@@ -237,9 +237,7 @@ class RelativeStack(nn.Module):
             state.length = total
         return self.after_norm(x)
 
-    def _allowed(
-        self, new: int, total: int, lengths: torch.Tensor | None, device: torch.device
-    ) -> torch.Tensor | None:
+    def _allowed(self, new: int, total: int, lengths: torch.Tensor | None, device: torch.device) -> torch.Tensor | None:
         """Which keys each new position may attend: bool, broadcast to [B, h, P, M]; None = all."""
         keys = torch.arange(total, device=device)
         if self.causal:

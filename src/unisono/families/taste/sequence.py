@@ -1,6 +1,6 @@
 """Where text and codes of an utterance stand in the language model's input and labels (spec section 2).
 
-Axes: B batch, A tokens of the recogniser, T tokens of the language model, W words, Q codes, P = T + delay + 1 positions.
+Axes: B batch, A tokens of the recogniser, T of the language model, W words, Q codes, P = T + delay + 1 positions.
 Control flow over words is lists and small integer tensors; no model is needed to test it. Index −1 means "nothing".
 """
 
@@ -65,9 +65,7 @@ def fill_forward(codes: torch.Tensor) -> torch.Tensor:
     return torch.where(last[:, None] >= 0, codes[last.clamp_min(0)], NOTHING)
 
 
-def word_matrix(
-    heard_words: torch.Tensor, heard_length: int, word_ids: torch.Tensor, length: int
-) -> torch.Tensor:
+def word_matrix(heard_words: torch.Tensor, heard_length: int, word_ids: torch.Tensor, length: int) -> torch.Tensor:
     """float [T, A]: 1 where token t is the first of its word, and a the recogniser's first of the same word.
 
     Args:

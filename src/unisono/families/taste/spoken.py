@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import nn
@@ -251,5 +250,3 @@ def trainable_names(model: nn.Module) -> list[str]:
     """Parameters that stage 2 trains: adapters, bridges and pad vectors; without adapters the whole model."""
     lora = any("lora_" in name for name, _ in model.named_parameters())
     return [name for name, _ in model.named_parameters() if not lora or "language_model" not in name or "lora_" in name]
-
-

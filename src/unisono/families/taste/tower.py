@@ -147,7 +147,8 @@ class JointEncoderSegmenter(nn.Module):
         parts = [prefix, ids, ids.new_full((len(ids), 1), self.own.end_id)] if end else [prefix, ids]
         read = torch.cat(parts, 1)
         if read.shape[1] > (most := decoder.embed_positions.num_embeddings):
-            raise InputError(f"the text has {ids.shape[1]} tokens, the aggregator takes {most - len(self.own.prefix_ids)}")
+            room = most - len(self.own.prefix_ids)
+            raise InputError(f"the text has {ids.shape[1]} tokens, the aggregator takes {room}")
         keys, values = self.audio_encoder.encoder(features, self.own.target_hidden_layer)
         if allowed is not None:
             first, last = len(self.own.prefix_ids), len(parts) - 2
