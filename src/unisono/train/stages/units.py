@@ -14,7 +14,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import nn
 
 from unisono.align.mel_ctc import MelCTC, remove_mean
 from unisono.audio import write_audio

@@ -13,8 +13,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from unisono.families.taste.relative import RelativeStack
 from unisono.errors import InputError
+from unisono.families.taste.relative import RelativeStack
 from unisono.families.taste.sound.estimator import EstimatorConfig, UNet
 
 UNIT_RATE = 50
