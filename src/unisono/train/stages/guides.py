@@ -55,10 +55,8 @@ class AttentionGuide:
         """log-probabilities [B, P, P] of the guided head."""
         attention, size = self.attention, self.attention.head_dim
         part = slice(HEAD * size, (HEAD + 1) * size)
-        query, key = (
-            functional.linear(x, layer.weight[part], layer.bias[part])
-            for layer in (attention.linear_q, attention.linear_k)
-        )
+        layers = attention.linear_q, attention.linear_k
+        query, key = (functional.linear(x, layer.weight[part], layer.bias[part]) for layer in layers)
         distance = functional.linear(offsets, attention.linear_pos.weight[part])  # [2P − 1, d]
         by_offset = (query + attention.pos_bias_v[HEAD]) @ distance.T  # [B, P, 2P − 1]
         length = x.shape[1]

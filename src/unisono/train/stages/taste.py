@@ -184,25 +184,19 @@ class TasteData:
             return pad_sequence([torch.from_numpy(row) for row in rows], batch_first=True)
 
         tokens, units = [self.marks.tokens(clip) for clip in clips], [self.units.of(clip) for clip in clips]
-        positions, lengths = (
-            padded([self.marks.positions(clip) for clip in clips]),
-            torch.tensor(list(map(len, tokens))),
-        )
+        positions = padded([self.marks.positions(clip) for clip in clips])
+        lengths = torch.tensor([len(row) for row in tokens])
         parts = {
             "asr_token_ids": padded(tokens),
             "asr_token_lengths": lengths,
             "asr_word_ids": padded([self.words(clip) for clip in clips]),
             "speech_token_ids": padded(units),
-            "speech_token_lengths": torch.tensor(list(map(len, units))),
+            "speech_token_lengths": torch.tensor([len(row) for row in units]),
             "speaker_embeds": torch.from_numpy(np.stack([self.units.speaker(clip) for clip in clips])),
             "positions": positions,
         }
-        if self.window:
-            parts["allowed"] = near_marks(positions, lengths, frames, features.shape[1], self.window)
-        else:
-            parts["allowed"] = (torch.arange(features.shape[1]) < frames[:, None])[:, None].expand(
-                -1, positions.shape[1], -1
-            )
+        window = self.window or features.shape[1]  # without one, all frames of the clip
+        parts["allowed"] = near_marks(positions, lengths, frames, features.shape[1], window)
         return {name: part.to(device) for name, part in parts.items()} | {"audio_features": features}
 
 
