@@ -194,8 +194,6 @@ class Writer:
             self.heard = self.pending.pop(0)
         elif move.heard is Heard.PAD:
             self.heard = spoken.pad_audio_unit_embed
-        if move.action is Action.WAIT:
-            text = spoken.pad_text_unit_embed
-        else:
-            text = spoken.embed_text(torch.tensor(step.text_id, device=self.heard.device))
+        # The published sampler shows the drawn token while it waits for codes too; training has the pad vector there.
+        text = spoken.embed_text(torch.tensor(step.text_id, device=self.heard.device))
         return spoken.fuse_for_bridge_in_llm(self.heard, text)
