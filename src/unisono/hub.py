@@ -49,6 +49,7 @@ __all__ = [
 ]
 
 BUILTIN = "builtin"
+BESIDE = (Path(__file__).parent / "builtin" / "taste-small",)  # further models that come with the package
 SMALL_MODEL_BYTES = 200e6
 CARD = "unisono.json"  # beside config.json: which family, its name and its defaults
 EXTRAS = "unisono"  # where a folder in a published layout keeps it
@@ -65,6 +66,7 @@ class KnownModel(NamedTuple):
 
 KNOWN = (
     KnownModel("HumeAI/tada-1b", "tada", "", "English, 1.6 B parameters, 24 kHz; wants HumeAI/tada-codec"),
+    KnownModel("MediaTek-Research/Llama-1B-TASTE-V0", "taste", "", "English, 2.2 B parameters; in Python alone"),
     KnownModel("HumeAI/tada-3b-ml", "tada", "", "ten languages, 4.1 B parameters, 24 kHz; wants HumeAI/tada-codec"),
 )
 # Hub repositories that models share: what they hold, by the files that show that it is there.
@@ -115,6 +117,8 @@ def load(
 
 def model_folder(name: str | Path | None = None, revision: str | None = None) -> Path:
     """The folder of a model by name; None is the built-in one. Raises CheckpointError when it is not to be had."""
+    if name is not None and (beside := Path(__file__).parent / "builtin" / str(name)) in BESIDE and beside.is_dir():
+        return beside
     if name is not None and str(name) != BUILTIN:
         return find_folder(name, "", revision)
     if revision is not None:

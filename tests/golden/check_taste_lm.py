@@ -184,7 +184,7 @@ def _check_states(
     """States and what is read off them, inside the lengths of the rows."""
     lengths = given["output_lengths"]
     inside = torch.arange(given["hidden"].shape[1]) < lengths[:, None]
-    found = {**made.parts, "text_logits": made.parts["text_logits"][..., golden["columns"]]}
+    found = {**made.parts, "text_logits": made.parts["text_logits"].detach()[..., golden["columns"]]}
     for name in ("hidden", "text_logits", "mu", "z", "taste_logits", "agg_code"):
         if name in given:
             golden.close(found[name][inside], given[name][inside], GENERATE_TOLERANCE, f"{prefix}.{name}")

@@ -19,6 +19,7 @@ class Entry(NamedTuple):
 
 FAMILIES: Mapping[str, Entry] = {
     "tada": Entry("unisono.families.tada.family", frozenset({"acoustic_dim", "num_time_classes", "shift_acoustic"})),
+    "taste": Entry("unisono.families.taste.family", frozenset({"audio_tower_config", "spoken_lm_config"})),
 }
 
 

@@ -60,8 +60,13 @@ def write(
     stop_id: int | None = None,
     limit: int | None = None,
     observer: Callable[[Step], None] | None = None,
+    forced: Sequence[int] | None = None,
 ) -> Written:
-    """Make up text and codes. Raises GenerationError when there is not a word in the end."""
+    """Make up text and codes, or the codes of a `forced` text.
+
+    Raises:
+        GenerationError: not a word was made up. InputError: a model without delay.
+    """
     if model.config.spoken.delay == 0:
         raise InputError("this model has delay 0, with which nothing can be made up")
     writer = Writer(model.spoken_lm, model.audio_tower.quantiser, model.vocabulary, prompt, how, draws)
@@ -73,7 +78,7 @@ def write(
         len(writer.pending),
         stop_id,
     )
-    written = writer.write(pacing, limit, observer)
+    written = writer.write(pacing, limit, observer, forced)
     if not written.ids:
         raise GenerationError("not a word was made up: the first token already ended the text; try another seed")
     return written

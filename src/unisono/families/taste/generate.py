@@ -138,19 +138,28 @@ class Writer:
 
     @torch.no_grad()
     def write(
-        self, pacing: Pacing, limit: int | None = None, observer: Callable[[Step], None] | None = None
+        self,
+        pacing: Pacing,
+        limit: int | None = None,
+        observer: Callable[[Step], None] | None = None,
+        forced: Sequence[int] | None = None,
     ) -> Written:
         """Make up text and codes until `pacing` stops.
 
         Args:
             limit: at most so many tokens of text; the codes of their words still follow.
+            forced: a text to be read instead of made up; it sets the limit.
         """
+        if forced is not None:
+            limit = len(forced)
         read = self.prefill()
         hidden, cache = self.backbone.start(read[None], torch.zeros(1, dtype=torch.int64), 2 * len(read) + 256)
         state = hidden[0, -1]
         while True:
             pacing.stopping = pacing.stopping or (limit is not None and len(self.written.ids) >= limit)
-            step = self._step(state, pacing)
+            at = len(self.written.ids)
+            told = forced[at] if forced is not None and at < len(forced) else None
+            step = self._step(state, pacing, told)
             if step.move.action is not Action.STOP:
                 step.fed = self._next_input(step)
             if observer is not None:
@@ -159,10 +168,12 @@ class Writer:
                 return self.written
             state = self.backbone.step(step.fed[None], cache)[0]
 
-    def _step(self, state: torch.Tensor, pacing: Pacing) -> Step:
-        """Draw a token and, where they are due, codes, from a state [H]."""
+    def _step(self, state: torch.Tensor, pacing: Pacing, told: int | None) -> Step:
+        """Draw a token (unless it is told) and, where they are due, codes, from a state [H]."""
         logits = self.spoken.causal_lm.logits(state)
-        token, probabilities = choose_text(logits, self.vocabulary.banned, self.said, self.how, self.draws)
+        token, probabilities = told, None
+        if token is None:
+            token, probabilities = choose_text(logits, self.vocabulary.banned, self.said, self.how, self.draws)
         self.said.append(token)
         move = pacing.take(token)
         latent, taste_logits, codes, taste_probs = self._codes(state, move.codes)
@@ -194,8 +205,6 @@ class Writer:
             self.heard = self.pending.pop(0)
         elif move.heard is Heard.PAD:
             self.heard = spoken.pad_audio_unit_embed
-        if move.action is Action.WAIT:
-            text = spoken.pad_text_unit_embed
-        else:
-            text = spoken.embed_text(torch.tensor(step.text_id, device=self.heard.device))
+        # The published sampler shows the drawn token while it waits for codes too; training has the pad vector there.
+        text = spoken.embed_text(torch.tensor(step.text_id, device=self.heard.device))
         return spoken.fuse_for_bridge_in_llm(self.heard, text)

@@ -27,8 +27,10 @@ def offset_table(offsets: torch.Tensor, width: int) -> torch.Tensor:
 
 @lru_cache(maxsize=8)
 def _offsets(width: int, reach: int, device: torch.device, dtype: torch.dtype) -> torch.Tensor:
-    """`offset_table` of the distances reach … −reach, kept from step to step."""
-    return offset_table(torch.arange(reach, -reach - 1, -1, device=device), width).to(dtype)
+    """`offset_table` of the distances reach … −reach, kept from step to step; of use in training wherever it was made
+    first."""
+    with torch.inference_mode(False):
+        return offset_table(torch.arange(reach, -reach - 1, -1, device=device), width).to(dtype)
 
 
 def offsets_between(new: int, total: int, width: int, like: torch.Tensor) -> torch.Tensor:

@@ -58,6 +58,15 @@ def vocabulary_of(tokenizer: WordTokenizer) -> Vocabulary:
     return read_vocabulary([tokenizer.decode([index]) for index in range(tokenizer.vocab_size)])
 
 
+def own_vocabulary(tokenizer: WordTokenizer) -> Vocabulary:
+    """The tables of one of our tokenizers, whose space may be a token of its own: it begins a word and may be drawn.
+    Its special tokens have no text and are never drawn."""
+    texts = [tokenizer.decode([index]) for index in range(tokenizer.vocab_size)]
+    shown = read_vocabulary(texts, first_special=len(texts), end=-1)
+    spaces = torch.tensor([text == " " for text in texts])
+    return Vocabulary(shown.banned & ~spaces, shown.starts, shown.ends)
+
+
 @dataclass(frozen=True)
 class Worded:
     """A text as both sides read it: `words` with their leading space, ids int64 [n] and the word number of each."""
