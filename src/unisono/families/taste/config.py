@@ -53,10 +53,11 @@ class StackSizes:
 
 @dataclass(frozen=True)
 class Segmenter:
-    """`kwargs_for_joint_encoder_segmenter`. Ours: encoder, prefix_ids, end_id, aggregator_layers.
+    """`kwargs_for_joint_encoder_segmenter`. Ours: encoder, encoder_from, prefix_ids, end_id, aggregator_layers.
 
     Attributes:
         encoder: "whisper", or "mel_ctc", the network of our small aligners on 24 kHz log-mel frames.
+        encoder_from: "aligner" where the file leaves the encoder out, because it is that of the model's aligner.
         target_hidden_layer: which hidden state of the encoder gives the values; 0 is what enters its first layer.
         prefix_ids, end_id: what stands before and behind the text in the aggregator.
     """
@@ -71,6 +72,7 @@ class Segmenter:
     use_custom: bool = True
     target_hidden_layer: int = 6
     encoder: str = "whisper"
+    encoder_from: str = ""
     prefix_ids: tuple[int, ...] = PUBLISHED_PREFIX
     end_id: int = PUBLISHED_END
     aggregator_layers: int = 2
@@ -313,6 +315,7 @@ def read_tower(values: Mapping[str, Any]) -> AudioTower:
         "audio_tower_config",
     )
     _one_of("encoder", tower.segmenter.encoder, ENCODERS)
+    _one_of("encoder_from", tower.segmenter.encoder_from, ("", "aligner"))
     _one_of("quantizer_class", tower.quantiser.quantizer_class, QUANTISERS)
     _one_of("forward_type", tower.segmenter.forward_type, ("asr_attn_pooling",))
     if tower.segmenter.skip_prefix_idx != len(tower.segmenter.prefix_ids):

@@ -8,11 +8,24 @@ from typing import Any
 
 import torch
 
+from unisono.errors import CheckpointError
 from unisono.families.taste.config import TasteConfig
 from unisono.families.taste.model import TasteForCausalLM
-from unisono.files import find_folder, read_json
-from unisono.files.checkpoint import CONFIG, as_dtype, load_module, matches, weight_files, without_weights
+from unisono.families.taste.slots import part_folder
+from unisono.files import find_folder, load_tensors, read_json
+from unisono.files.checkpoint import (
+    CONFIG,
+    WEIGHTS,
+    as_dtype,
+    few,
+    load_module,
+    matches,
+    weight_files,
+    without_weights,
+)
 from unisono.files.tensors import TensorFile
+
+ENCODER = "audio_tower.audio_joint_encoder_segmenter.audio_encoder."
 
 
 def load_model(
@@ -37,8 +50,35 @@ def load_model(
             names += file.entries
     with without_weights():
         model = TasteForCausalLM(config.with_depths(names))
+    if config.tower.segmenter.encoder_from:
+        return _with_encoder(model, folder, as_dtype(dtype or torch_dtype), device)
     load_module(model, folder, as_dtype(dtype or torch_dtype), device)
     return model.eval()
+
+
+def _with_encoder(
+    model: TasteForCausalLM, folder: Path, dtype: torch.dtype | None, device: str | torch.device | None
+) -> TasteForCausalLM:
+    """A model whose file leaves out the encoder, which is that of the aligner; tensors named `ENCODER`.
+
+    Raises:
+        CheckpointError: the aligner is missing, or either does not fit.
+    """
+    tensors, _ = load_tensors(folder / WEIGHTS)
+    heard, _ = load_tensors(part_folder(folder, "aligner") / WEIGHTS)
+    tensors |= {ENCODER + name: value for name, value in heard.items() if name.startswith("encoder.")}
+    tensors.pop(ENCODER + "encoder.lm_head.weight", None)
+    tensors.pop(ENCODER + "encoder.lm_head.bias", None)
+    wanted = model.state_dict()
+    kept = {name: value for name, value in tensors.items() if not matches(name, model.ignored_keys)}
+    problems = [name for name in {*wanted, *kept} if name not in wanted or name not in kept]
+    problems += [name for name in set(wanted) & set(kept) if wanted[name].shape != kept[name].shape]
+    if problems:
+        raise CheckpointError(f"{folder} and its aligner do not fit TasteForCausalLM: {few(sorted(problems))}")
+    for name, value in kept.items():
+        kept[name] = value.to(device, (dtype or torch.float32) if value.is_floating_point() else None)
+    model.load_state_dict(kept, assign=True)
+    return (model if device is None else model.to(device)).eval()
 
 
 def from_tensors(config: Mapping[str, Any], weights: Mapping[str, torch.Tensor]) -> TasteForCausalLM:

@@ -17,10 +17,12 @@ import torch
 
 from unisono.errors import TrainingError
 from unisono.families.makers import maker_of
+from unisono.families.taste.loading import ENCODER
 from unisono.families.taste.model import TasteForCausalLM
 from unisono.families.taste.sound.load import EMBEDDED
 from unisono.families.taste.sound.unit_codec import UnitCodec
-from unisono.files import load_tensors, save_voice
+from unisono.files import load_tensors, save_tensors, save_voice
+from unisono.files.checkpoint import CONFIG, WEIGHTS, tensors_to_save
 from unisono.interface import AlignedTokens, Voice
 from unisono.text import load_tokenizer
 from unisono.train.corpus import Clip
@@ -37,6 +39,7 @@ class Options:
     Attributes:
         name: of the model. model: run folder of the TASTE model. codec: run folder of the unit codec.
         marks, units, codes: files of the run that made the tokenizer, for ready voices.
+        shared: whether the encoder is the aligner's, as it is when no stage trained it, and is not stored again.
         dtype: number format of the files. card: further entries of `unisono.json`. voices: fields of `VoiceChoice`.
         target: folder to write, of which the folder above is the built-in model; default "package" in the run.
     """
@@ -47,6 +50,7 @@ class Options:
     marks: str = "marks.safetensors"
     units: str = "units.safetensors"
     codes: str = "codes.safetensors"
+    shared: bool = True
     dtype: str = "float16"
     card: dict[str, Any] = field(default_factory=dict)
     voices: list[dict[str, str]] = field(default_factory=list)
@@ -61,7 +65,7 @@ def package(context: Context, stage: Stage) -> None:
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir()
     dtype = getattr(torch, options.dtype)
-    write_part(TasteForCausalLM.from_pretrained(context.result(options.model)), partial, dtype)
+    _write_model(TasteForCausalLM.from_pretrained(context.result(options.model)), partial, dtype, options.shared)
     write_part(UnitCodec.from_pretrained(context.result(options.codec)), partial / EMBEDDED, dtype)
     card = {"family": "taste", "name": options.name, "sample_rate": 24000} | options.card
     (partial / "unisono.json").write_text(json.dumps(card, indent=2) + "\n")
@@ -79,6 +83,17 @@ def package(context: Context, stage: Stage) -> None:
             save_voice(partial / "voices" / f"{voice.name}.safetensors", voice)
     shutil.rmtree(target, ignore_errors=True)
     partial.rename(target)
+
+
+def _write_model(model: TasteForCausalLM, folder: Path, dtype: torch.dtype, shared: bool) -> None:
+    """`config.json` and `model.safetensors`, without the encoder where it is the aligner's."""
+    values, left_out = model.config.to_dict(), list(model.ignored_keys)
+    if shared:
+        tower = values["audio_tower_config"]
+        tower["kwargs_for_joint_encoder_segmenter"] |= {"encoder_from": "aligner"}
+        left_out.append(f"{ENCODER}*")
+    save_tensors(folder / WEIGHTS, tensors_to_save(model, left_out, dtype), {"format": "pt"})
+    (folder / CONFIG).write_text(json.dumps(values, indent=2, sort_keys=True) + "\n")
 
 
 def _voice(context: Context, choice: VoiceChoice, data: TasteData, codes: dict[str, torch.Tensor]) -> Voice:
