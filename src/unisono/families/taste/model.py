@@ -161,6 +161,26 @@ class TasteForCausalLM(Checkpoint, nn.Module):
     # Stage 2: spoken language model
 
     @torch.no_grad()
+    def score(
+        self,
+        llm_token_ids: torch.Tensor,
+        llm_token_lengths: torch.Tensor,
+        llm_word_ids: torch.Tensor,
+        llm_indices: torch.Tensor,
+    ) -> torch.Tensor:
+        """How unlikely spoken items are [B]: of each the combined loss by itself, the published stand-in for a
+        likelihood. Nothing is drawn, also in training mode."""
+        rows, training = [], self.training
+        self.eval()
+        for row, count in enumerate(llm_token_lengths.tolist()):
+            text = (llm_token_ids[row : row + 1, :count], llm_token_lengths[row : row + 1])
+            codes = llm_indices[row : row + 1, :count]
+            words = llm_word_ids[row : row + 1, :count]
+            rows.append(self.spoken_lm(*text, words, codes, self.audio_tower.quantiser).loss)
+        self.train(training)
+        return torch.stack(rows)
+
+    @torch.no_grad()
     def predicted_embeds(
         self,
         llm_token_ids: torch.Tensor,
