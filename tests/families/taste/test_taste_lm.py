@@ -205,7 +205,7 @@ def test_a_stop_id_ends_at_once_and_a_full_stop_after_enough_words():
 
 def test_a_forced_text_is_read_and_gets_codes_for_every_word():
     model = speaking()
-    ids = Words().encode(" abc dn e")
+    ids = Words().encode(" anop dn e")
     written = write(model, prompt(), Choosing(), GeneratorDraws(0), 1, forced=ids)
     assert written.ids == ids and len(written.codes) == written.word_ids[-1] + 1
     rows = written.rows(LEVELS)
@@ -251,7 +251,7 @@ def test_banned_ids_are_never_taken():
 
 
 def test_files_may_hold_what_nothing_uses(tmp_path):
-    """Published files hold the quantiser's `mlps` and may hold the tied head (spec section 5); nothing else is stray."""
+    """Published files hold the quantiser's `mlps` and may hold the tied head (spec section 5), and nothing else."""
     model = speaking()
     model.save_pretrained(tmp_path / "m")
     tensors, _ = load_tensors(tmp_path / "m" / "model.safetensors")

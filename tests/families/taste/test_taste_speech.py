@@ -138,6 +138,8 @@ def test_what_cannot_be_heard_or_said_is_refused(taste, recording, transcript):
         taste.say("Hello.")
     with pytest.raises(InputError, match="needs the words"):
         taste.voice(recording)
+    with pytest.raises(InputError, match="no latent noise"):
+        taste.encode(recording, text=transcript, sample_latent=True)
 
 
 def test_the_folder_is_known_by_its_card_and_by_its_keys(taste_dir, tmp_path):

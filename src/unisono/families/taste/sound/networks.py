@@ -81,7 +81,7 @@ class S3Tokenizer:
 
 
 class SpeakerNetwork:
-    """`speaker_embed.onnx`, CAM++: the speaker vector of a recording; means over several are `features.mean_speaker`."""
+    """`speaker_embed.onnx`, CAM++: the speaker vector of a recording (of several: `features.mean_speaker`)."""
 
     def __init__(self, path: str | Path) -> None:
         self.session = open_network(path, inputs=1)
