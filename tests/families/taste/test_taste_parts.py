@@ -149,7 +149,7 @@ def test_a_given_length_is_kept_and_losses_train(kind):
         optimizer.zero_grad()
         made.loss.backward()
         optimizer.step()
-        losses.append(float(made.loss))
+        losses.append(made.loss.item())
     assert sum(losses[-5:]) < 0.9 * sum(losses[:5])
     unreached = [name for name, value in decoder.named_parameters() if value.grad is None]
     assert unreached == []

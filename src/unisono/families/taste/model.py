@@ -238,13 +238,14 @@ class TasteForCausalLM(Checkpoint, nn.Module):
         if model_mode not in MODES:
             raise ValueError(f"model_mode is {model_mode!r}, known are {', '.join(MODES)}")
         if audio_unit_embeds is None or model_mode == "SpokenLLM":
-            heard = self.audio_tower(audio_features, asr_token_ids, asr_token_lengths, asr_word_ids)
-            audio_unit_embeds = heard.embeds
+            text = (asr_token_ids, asr_token_lengths, asr_word_ids)
             if model_mode == "SpokenLLM":
-                codes = codes_to_words(heard.codes, asr_word_ids, asr_token_lengths, llm_word_ids, llm_token_lengths)
+                codes = self.extract_codes(audio_features, *text, llm_token_lengths, llm_word_ids)[1]
                 audio_unit_embeds, _ = self.predicted_embeds(
                     llm_token_ids, llm_token_lengths, llm_word_ids, codes, asr_word_ids, asr_token_lengths
                 )
+            else:
+                audio_unit_embeds = self.audio_tower(audio_features, *text).embeds
         units = self.make_units(
             asr_token_ids, asr_token_lengths, speaker_embeds, audio_unit_embeds, sampling, draws, observer
         )

@@ -173,7 +173,7 @@ class TasteSpeech:
         )[0]
 
     def _audio(self, units: torch.Tensor, speaker: torch.Tensor) -> Audio:
-        wave = self.sound.decode(units, speaker, 0)
+        wave = self.sound.decode(units.to(self.model.device), speaker.to(self.model.device), 0)
         return Audio(wave.float().cpu().numpy().astype(np.float32), self.sample_rate)
 
     def _prompt(self, tokens: AlignedTokens) -> Prompt:
