@@ -8,6 +8,7 @@ import torch
 from golden_harness import ALIGNER_TOLERANCE, GENERATE_TOLERANCE, MODULE_TOLERANCE, Golden, checker
 from taste_models import RecordedUnits, tiny_model, tiny_tokenizers
 
+from unisono.families.taste.conditions import UnitSampling
 from unisono.families.taste.generate import Step
 from unisono.families.taste.model import TasteForCausalLM
 
@@ -71,6 +72,7 @@ def check_generate(golden: Golden) -> None:
         draws=draws,
         observer=steps.append,
         unit_observer=draws.units,
+        sampling=UnitSampling(top_k=golden.meta["top_k_units"]),
         **options,
     )
     _check_steps(golden, steps)

@@ -147,6 +147,8 @@ def _check_loss(golden: Golden, batch: str, case: str) -> None:
     variant, training, reference = case.split("_")
     given = golden.part(f"{batch}.{case}.")
     parts = golden.part(f"{variant}.") if variant != "emb" else None
+    if parts is not None:  # the published variant "multi" holds a variance that no computation uses
+        parts = {name: value for name, value in parts.items() if not name.endswith("b_logvar")}
     changes = {"spoken_lm_config": {"out_llm_module": OUT_MODULES[variant]}}
     model = tiny_model(golden, changes, parts)
     spoken, quantiser = model.spoken_lm.train(training == "train").requires_grad_(), model.audio_tower.quantiser

@@ -11,6 +11,7 @@ from golden_harness import GENERATE_TOLERANCE, MODULE_TOLERANCE, Golden, checker
 from taste_models import RecordedUnits, tiny_model, tiny_tokenizers
 
 from unisono.families.taste import TasteConfig, TasteForCausalLM
+from unisono.families.taste.conditions import UnitSampling
 from unisono.families.taste.model import MODES
 from unisono.families.taste.vocabulary import read_words, split_words
 from unisono.files.checkpoint import matches
@@ -120,7 +121,10 @@ def _check_reconstruction(golden: Golden, model: TasteForCausalLM, mode: str) ->
         count = int(golden[f"in.{side}_token_lengths"][0]) if side in ("asr", "llm") else None
         given[name] = value[:1, :count] if value.dim() == 2 and count else value[:1]
     recorded = RecordedUnits(golden[f"{prefix}chosen"])
-    made = model.inference_reconstruction(**given, model_mode=mode, draws=recorded, observer=recorded)
+    sampling = UnitSampling(top_k=golden[f"{prefix}topk_ids"].shape[1])
+    made = model.inference_reconstruction(
+        **given, model_mode=mode, draws=recorded, observer=recorded, sampling=sampling
+    )
     golden.close(made["audio_unit_embeds"], f"{prefix}audio_unit_embeds", MODULE_TOLERANCE)
     golden.equal(made["speech_token_ids"], f"{prefix}speech_token_ids")
     recorded.check(golden, prefix, GENERATE_TOLERANCE)

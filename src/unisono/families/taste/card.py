@@ -21,7 +21,7 @@ class TasteCard:
 
     Attributes:
         family: "taste". name: what voices and token files say they were made by.
-        sample_rate: Hz of the sound. style, language: of the text normaliser. leading_space: every text begins with one.
+        sample_rate: Hz of the sound. style, language: of the text normaliser. leading_space: texts begin with one.
         voice: ready voice that speaks when none is named; "" = the first one.
         word_lead: seconds from a word's start to its first mark.
         window: frames around its marks that a token may attend (`nearby.near_marks`); 0 = all, as published.

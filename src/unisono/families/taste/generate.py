@@ -93,6 +93,7 @@ class Writer:
         self.spoken, self.quantiser, self.vocabulary = spoken, quantiser, vocabulary
         self.prompt, self.how, self.draws = prompt, how, draws
         self.backbone = backbone or make_backbone(spoken.language_model)
+        self.banned = vocabulary.banned.to(spoken.pad_text_unit_embed.device)
         self.pending: list[torch.Tensor] = self._pending()
         self.heard = spoken.pad_audio_unit_embed
         self.written = Written()
@@ -173,7 +174,7 @@ class Writer:
         logits = self.spoken.causal_lm.logits(state)
         token, probabilities = told, None
         if token is None:
-            token, probabilities = choose_text(logits, self.vocabulary.banned, self.said, self.how, self.draws)
+            token, probabilities = choose_text(logits, self.banned, self.said, self.how, self.draws)
         self.said.append(token)
         move = pacing.take(token)
         latent, taste_logits, codes, taste_probs = self._codes(state, move.codes)

@@ -161,6 +161,26 @@ class TasteForCausalLM(Checkpoint, nn.Module):
     # Stage 2: spoken language model
 
     @torch.no_grad()
+    def score(
+        self,
+        llm_token_ids: torch.Tensor,
+        llm_token_lengths: torch.Tensor,
+        llm_word_ids: torch.Tensor,
+        llm_indices: torch.Tensor,
+    ) -> torch.Tensor:
+        """How unlikely spoken items are [B]: of each the combined loss by itself, the published stand-in for a
+        likelihood. Nothing is drawn, also in training mode."""
+        rows, training = [], self.training
+        self.eval()
+        for row, count in enumerate(llm_token_lengths.tolist()):
+            text = (llm_token_ids[row : row + 1, :count], llm_token_lengths[row : row + 1])
+            codes = llm_indices[row : row + 1, :count]
+            words = llm_word_ids[row : row + 1, :count]
+            rows.append(self.spoken_lm(*text, words, codes, self.audio_tower.quantiser).loss)
+        self.train(training)
+        return torch.stack(rows)
+
+    @torch.no_grad()
     def predicted_embeds(
         self,
         llm_token_ids: torch.Tensor,
@@ -218,13 +238,14 @@ class TasteForCausalLM(Checkpoint, nn.Module):
         if model_mode not in MODES:
             raise ValueError(f"model_mode is {model_mode!r}, known are {', '.join(MODES)}")
         if audio_unit_embeds is None or model_mode == "SpokenLLM":
-            heard = self.audio_tower(audio_features, asr_token_ids, asr_token_lengths, asr_word_ids)
-            audio_unit_embeds = heard.embeds
+            text = (asr_token_ids, asr_token_lengths, asr_word_ids)
             if model_mode == "SpokenLLM":
-                codes = codes_to_words(heard.codes, asr_word_ids, asr_token_lengths, llm_word_ids, llm_token_lengths)
+                codes = self.extract_codes(audio_features, *text, llm_token_lengths, llm_word_ids)[1]
                 audio_unit_embeds, _ = self.predicted_embeds(
                     llm_token_ids, llm_token_lengths, llm_word_ids, codes, asr_word_ids, asr_token_lengths
                 )
+            else:
+                audio_unit_embeds = self.audio_tower(audio_features, *text).embeds
         units = self.make_units(
             asr_token_ids, asr_token_lengths, speaker_embeds, audio_unit_embeds, sampling, draws, observer
         )

@@ -173,7 +173,7 @@ class TasteSpeech:
         )[0]
 
     def _audio(self, units: torch.Tensor, speaker: torch.Tensor) -> Audio:
-        wave = self.sound.decode(units, speaker, 0)
+        wave = self.sound.decode(units.to(self.model.device), speaker.to(self.model.device), 0)
         return Audio(wave.float().cpu().numpy().astype(np.float32), self.sample_rate)
 
     def _prompt(self, tokens: AlignedTokens) -> Prompt:
@@ -239,18 +239,26 @@ class TasteSpeech:
     # Recordings
 
     def voice(
-        self, audio: str | Path | Audio, *, text: str | None = None, asr: str | Recogniser | None = None
+        self,
+        audio: str | Path | Audio,
+        *,
+        text: str | None = None,
+        asr: str | Recogniser | None = None,
+        sample_latent: bool = False,
+        seed: int = 0,
     ) -> Voice:
         """Everything needed to speak like a recording; the silence around it is cut.
 
         Args:
             audio: file name, "-" for standard input, or samples; without `text` and `asr`, the name of a voice.
             text: what is said in it. asr: what hears that instead (`unisono.align.transcribe`).
+            sample_latent, seed: for families with noise in their vectors; codes have none.
 
         Raises:
             AudioError, InputError: unusable sound or text, or neither text nor recogniser.
             AlignmentError: more tokens than frames.
         """
+        self._no_noise(sample_latent)
         if text is None and asr is None and isinstance(audio, str | Path):
             ready = read_voice(self.folder, str(audio))
             if ready is not None:
@@ -269,9 +277,17 @@ class TasteSpeech:
         """Word and token times of a recording; the sound comes back at its own rate. Raises like `voice`."""
         return self.hearing.align(audio, text)
 
-    def encode(self, audio: str | Path | Audio, *, text: str) -> AlignedTokens:
-        """One code tuple per token of the transcript. Raises like `voice`."""
+    def encode(
+        self, audio: str | Path | Audio, *, text: str, sample_latent: bool = False, seed: int = 0
+    ) -> AlignedTokens:
+        """One code tuple per token of the transcript. Arguments and errors are as of `voice`."""
+        self._no_noise(sample_latent)
         return self.hearing.encode(audio, text)
+
+    def _no_noise(self, sample_latent: bool) -> None:
+        """Raise InputError where latent noise is asked for."""
+        if sample_latent:
+            raise InputError(f"model {self.name} has codes, which have no latent noise: leave sample_latent away")
 
     @torch.inference_mode()
     def decode(self, tokens: AlignedTokens, *, seed: int = 0, **options: Any) -> Speech:

@@ -59,18 +59,12 @@ class LatentBridge(nn.Module):
 
 
 class HeadsBridge(nn.Module):
-    """TASLM-tok: one linear layer gives the logits of all Q codes side by side.
+    """TASLM-tok: one linear layer gives the logits of all Q codes side by side."""
 
-    Args:
-        unused: width C of `b_logvar`, which the published variant multi_linear_last holds and never uses; 0 = none.
-    """
-
-    def __init__(self, width: int, levels: int, size: int, unused: int = 0) -> None:
+    def __init__(self, width: int, levels: int, size: int) -> None:
         super().__init__()
         self.levels = levels
         self.linear = nn.Linear(width, levels * size)
-        if unused:
-            self.b_logvar = nn.Parameter(torch.zeros(unused), requires_grad=False)
 
     def forward(self, hidden: torch.Tensor) -> torch.Tensor:
         """[.., H] -> logits [.., Q, K]."""
@@ -111,9 +105,7 @@ class SpokenModel(nn.Module):
         if self.predicts_latent:
             self.extract_for_bridge_out_llm = LatentBridge(sizes.hidden, latent_width)
         else:
-            unused = latent_width if self.own.out_llm_module == "multi_linear_last" else 0
-            heads = HeadsBridge(sizes.hidden, len(quantiser_sizes), quantiser_sizes[0], unused)
-            self.extract_for_bridge_out_llm = heads
+            self.extract_for_bridge_out_llm = HeadsBridge(sizes.hidden, len(quantiser_sizes), quantiser_sizes[0])
         model = CausalLM(sizes)
         self.language_model = add_adapters(model, self.own.kwargs_for_lora) if self.own.use_lora else model
 
