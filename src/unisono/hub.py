@@ -49,6 +49,7 @@ __all__ = [
 
 BUILTIN = "builtin"
 PACKAGE = "package"  # of a training run, see `train.stages.package`
+BESIDE = (Path(__file__).parent / "builtin" / "taste-small",)  # further models that come with the package
 SMALL_MODEL_BYTES = 200e6
 CARD = "unisono.json"  # beside config.json: which family, its name and its defaults
 EXTRAS = "unisono"  # where a folder in a published layout keeps it
@@ -65,6 +66,7 @@ class KnownModel(NamedTuple):
 
 KNOWN = (
     KnownModel("HumeAI/tada-1b", "tada", "", "English, 1.6 B parameters, 24 kHz; wants HumeAI/tada-codec"),
+    KnownModel("MediaTek-Research/Llama-1B-TASTE-V0", "taste", "", "English, 2.2 B parameters; in Python alone"),
     KnownModel("HumeAI/tada-3b-ml", "tada", "", "ten languages, 4.1 B parameters, 24 kHz; wants HumeAI/tada-codec"),
     KnownModel("HKUSTAudio/Llasa-1B", "llasa", "", "English and Chinese, 16 kHz; wants HKUSTAudio/xcodec2-hf"),
     KnownModel("HKUSTAudio/Llasa-3B", "llasa", "", "English and Chinese, 16 kHz; wants HKUSTAudio/xcodec2-hf"),
@@ -122,6 +124,8 @@ def load(
 
 def model_folder(name: str | Path | None = None, revision: str | None = None) -> Path:
     """The folder of a model by name; None is the built-in one. Raises CheckpointError when it is not to be had."""
+    if name is not None and (beside := Path(__file__).parent / "builtin" / str(name)) in BESIDE and beside.is_dir():
+        return beside
     if name is not None and str(name) != BUILTIN:
         folder = find_folder(name, "", revision)
         packaged = folder / PACKAGE  # the folder of a training run stands for the model that it made
@@ -227,6 +231,9 @@ def list_models() -> list[KnownModel]:
         rows.append(KnownModel(BUILTIN, "tada", "built in", "English, small, 24 kHz"))
     except CheckpointError:
         rows.append(KnownModel(BUILTIN, "tada", "absent", "this copy comes without it"))
+    rows += [
+        KnownModel(place.name, "taste", "built in", "English, small, 24 kHz") for place in BESIDE if place.is_dir()
+    ]
     cached = _cached()
     for row in KNOWN:
         folder = cached.pop(row.name, None)

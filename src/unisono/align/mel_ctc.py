@@ -55,10 +55,15 @@ class MelCTC(nn.Module):
 
     def classify(self, features: torch.Tensor) -> torch.Tensor:
         """[B, 2F, L] -> logits [B, L, V]."""
-        x = functional.gelu(self.input(features)).transpose(1, 2)  # [B, L, C]
+        return self.lm_head(self.hidden(features)[-1])
+
+    def hidden(self, features: torch.Tensor) -> list[torch.Tensor]:
+        """[B, 2F, L] -> hidden frames [B, L, C]: of the input, after each block, and last the normed ones."""
+        x = functional.gelu(self.input(features)).transpose(1, 2)
+        states = [x]
         for block in self.blocks:
-            x = block(x)
-        return self.lm_head(self.norm(x))
+            states.append(block(states[-1]))
+        return [*states, self.norm(states[-1])]
 
     def forward(self, wave: torch.Tensor) -> torch.Tensor:
         """Wave [B, N] at 24 kHz -> logits [B, L, V] with L = ceil(N / 480)."""

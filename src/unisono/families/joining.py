@@ -110,6 +110,25 @@ def soften(part: Speech, *, start: bool, end: bool) -> Speech:
     return replace(part, audio=audio)
 
 
+def cut(part: Speech, seconds: float, offset: float = 0.0) -> tuple[Speech, Speech]:
+    """A speech in two pieces at `seconds`; words and tokens go where they begin. Times count from `offset` earlier."""
+    sample = round(seconds * part.sample_rate)
+    at = offset + seconds
+    frame = at * FRAMES_PER_SECOND
+    first_words = [word for word in part.words if word.start < at]
+    first_tokens = [token for token in part.tokens if token.position <= frame]
+    pieces = (
+        (part.audio[:sample], first_words, first_tokens),
+        (part.audio[sample:], part.words[len(first_words) :], part.tokens[len(first_tokens) :]),
+    )
+    texts = [" ".join(word.text for word in words) for _, words, _ in pieces]
+    first, second = (
+        Speech(audio, part.sample_rate, text, words, tokens)
+        for text, (audio, words, tokens) in zip(texts, pieces, strict=True)
+    )
+    return replace(first, speaker_scores=part.speaker_scores), second
+
+
 def join(text: str, parts: Sequence[Speech]) -> Speech:
     """Speeches one after the other; `text` is the whole source. Each but the last is a whole number of frames long."""
     shifted, offset, last = [], 0, 0

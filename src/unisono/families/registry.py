@@ -27,6 +27,7 @@ FAMILIES: Mapping[str, Entry] = {
     # Llama 3's vocabulary, eight marks and 65536 speech codes; no key of its configuration says what it is.
     "llasa": Entry("unisono.families.llasa.family", values={"model_type": "llama", "vocab_size": 128256 + 8 + 65536}),
     "dia": Entry("unisono.families.dia.family", values={"model_type": "dia"}),
+    "taste": Entry("unisono.families.taste.family", frozenset({"audio_tower_config", "spoken_lm_config"})),
 }
 
 

@@ -16,6 +16,7 @@ from unisono.interface import Family, Tokenizer
 from unisono.train.corpus import BucketedOrder, Clip, Corpus, Selection
 
 HOP = 480
+BUILTIN = "builtin"  # the model inside the package, as the first part of a name
 
 
 @dataclass
@@ -61,8 +62,12 @@ class Context:
         return self.family.parts[name]
 
     def result(self, name: str) -> Path:
-        """Folder or file of an earlier stage. Raises TrainingError when that stage has not run."""
-        path = self.folder / name
+        """Folder or file of an earlier stage; "builtin/aligner" is a part of the model inside the package.
+
+        Raises TrainingError when that stage has not run.
+        """
+        inside = name.split("/")[0] == BUILTIN
+        path = Path(__file__).parents[2] / name if inside else self.folder / name
         if not path.exists():
             raise TrainingError(f"{path} is missing; the stage that makes it has to come first in the recipe")
         return path
@@ -78,6 +83,13 @@ STAGES: Mapping[str, str] = {
     "vectors": "unisono.train.stages.extract:extract_vectors",
     "language_model": "unisono.train.stages.language_model:LanguageModelTask",
     "distill": "unisono.train.stages.distill:DistillTask",
+    "units": "unisono.train.stages.units:UnitCodecTask",
+    "unit_codes": "unisono.train.stages.units:extract_units",
+    "taste": "unisono.train.stages.taste:TasteTask",
+    "taste_codes": "unisono.train.stages.taste:extract_codes",
+    "text_model": "unisono.train.stages.taslm:TextModelTask",
+    "taslm": "unisono.train.stages.taslm:SpokenModelTask",
+    "taste_package": "unisono.train.stages.taste_package:package",
     "package": "unisono.train.stages.package:package",
     # Families of codes at a fixed rate
     "code_codec": "unisono.train.stages.code_codec:CodeCodecTask",
