@@ -26,8 +26,8 @@ DESKTOP, PHONE = {"width": 1280, "height": 800}, {"width": 360, "height": 740}
 SHORT = "The harbour lay quiet."
 PICTURED = (
     "Every word is lit while you hear it. Click one, and the voice goes on from there. Below, each token of the text "
-    "stands where it sounds. [pause:0.6s] Drag the edge of a word, and it takes its time; let it wait, and the pause is "
-    "yours."
+    "stands where it sounds. [pause:0.6s] Drag the edge of a word, and it takes its time; let it wait, and the pause "
+    "is yours."
 )
 CHROMIUM = os.environ.get("UNISONO_CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
 SWITCHES = ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]
