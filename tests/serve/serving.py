@@ -33,8 +33,11 @@ class Running:
         return httpx.Client(base_url=self.url, timeout=30, **options)
 
     def speak(self, text: str = TEXT, *, client: httpx.Client | None = None, **fields) -> httpx.Response:
-        with client or self.client() as given:
-            return given.post("/v1/audio/speech", json={"input": text, "response_format": "pcm", **fields})
+        body = {"input": text, "response_format": "pcm", **fields}
+        if client is not None:
+            return client.post("/v1/audio/speech", json=body)
+        with self.client() as own:
+            return own.post("/v1/audio/speech", json=body)
 
     def idle(self, seconds: float = 10.0) -> bool:
         """Whether nothing waits or is spoken, soon."""
@@ -55,7 +58,7 @@ def running(settings: Settings, model=None, engine=TurnEngine) -> Iterator[Runni
         port = listener.getsockname()[1]
         app = create_app(settings, model, engine)
         config = uvicorn.Config(
-            app, host="127.0.0.1", port=port, log_config=None, access_log=False, timeout_graceful_shutdown=10
+            app, host="127.0.0.1", port=port, log_config=None, access_log=False, server_header=False
         )
         server = uvicorn.Server(config)
         listener.listen()
@@ -88,8 +91,6 @@ def decoded(content: bytes, rate: int, folder: Path) -> np.ndarray:
     with av.open(str(path)) as container:
         resampler = av.AudioResampler(format="s16", layout="mono", rate=rate)
         blocks = [
-            mono.to_ndarray()[0]
-            for frame in [*container.decode(audio=0), None]
-            for mono in resampler.resample(frame)
+            mono.to_ndarray()[0] for frame in [*container.decode(audio=0), None] for mono in resampler.resample(frame)
         ]
     return np.concatenate(blocks)

@@ -174,8 +174,10 @@ class _Answer:
                 await self.refuse(too_large(self.body.limit), self.body)
                 return
             self.status, self.started = message["status"], True
-            name = (b"x-request-id", self.scope["state"]["request_id"].encode())
-            message = {**message, "headers": [*message.get("headers", []), name, *HEADERS]}
+            more = [(b"x-request-id", self.scope["state"]["request_id"].encode()), *HEADERS]
+            if self.scope["path"].startswith("/static/"):
+                more.append((b"cache-control", b"no-cache"))  # by their ETag browsers ask whether a file is still so
+            message = {**message, "headers": [*message.get("headers", []), *more]}
         elif self._replaced:
             return
         await self.send(message)
