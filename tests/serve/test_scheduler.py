@@ -174,3 +174,20 @@ def test_events_for_rows_that_are_gone_are_dropped():
     scheduler = Scheduler(TurnEngine(Fake()))
     scheduler._deliver(Event(99, SECOND), 0.1)
     assert scheduler.active == 0
+
+
+def test_a_fault_of_the_thread_leaves_nobody_without_an_answer():
+    class Broken(TurnEngine):
+        def join(self, key, job, check):
+            raise ZeroDivisionError
+
+    async def run():
+        scheduler = Scheduler(Broken(Fake()), slots=1)
+        scheduler.start()
+        with pytest.raises(ZeroDivisionError):
+            await pieces(scheduler.submit(Job("a:1"), "x"))
+        assert not scheduler.alive
+        with pytest.raises(Refused):
+            scheduler.submit(Job("a:1"), "x")
+
+    asyncio.run(run())

@@ -178,7 +178,21 @@ class Scheduler:
             self._changed.notify()
 
     def _run(self) -> None:
-        """The thread."""
+        """The thread. A fault of its own ends it, but leaves nobody without an answer."""
+        try:
+            self._work()
+        except Exception as problem:
+            with self._changed:
+                self._stopping = True
+                left = [*self._rows.values(), *itertools.chain(*self._queues.values())]
+                self._rows.clear()
+                self._queues.clear()
+            log_failure(problem)
+            for handle in left:
+                handle.put(problem)
+
+    def _work(self) -> None:
+        """Let in, advance and hand out, until all is done that was taken before the stop."""
         while True:
             with self._changed:
                 while not (keys := self._ready()):
