@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from unisono.serve.engine import Cancelled
 from unisono.serve.logs import log_failure
 from unisono.serve.metrics import Metrics
 from unisono.serve.problems import GONE, ApiError, as_api_error
@@ -85,6 +86,10 @@ class Guard:
             else:
                 answer.body = body
                 await self.app(scope, body, answer)
+        except asyncio.CancelledError:  # the time of grace is over
+            if not answer.started:
+                await answer.refuse(as_api_error(Cancelled()), receive)
+            raise
         except Exception as problem:
             log_failure(problem)
             if answer.started:
