@@ -33,7 +33,7 @@ def serve(
     workers: Annotated[int, typer.Option(help="Processes, each with a model of its own.")] = 1,
     queue: Annotated[int, typer.Option(help="Requests that may wait; more get 503.")] = 128,
     max_per_client: Annotated[int, typer.Option(help="Requests of one client that may wait; more get 429.")] = 128,
-    slots: Annotated[int, typer.Option(help="Requests that are spoken at a time.")] = 8,
+    slots: Annotated[int, typer.Option(help="Requests that are spoken at a time.")] = 16,
     cors: Annotated[list[str] | None, typer.Option(help="Origin whose pages may call; may be repeated.")] = None,
     grace: Annotated[int, typer.Option(help="Seconds that requests get to end when the server is stopped.")] = 30,
     log_text: Annotated[bool, typer.Option("--log-text", help="Write what is spoken into the log.")] = False,
