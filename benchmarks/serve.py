@@ -24,6 +24,7 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -201,7 +202,7 @@ def memory_slope(server: Server, minutes: float, wanted: dict[tuple[str, int], s
 def faults(wanted: dict[tuple[str, int], str]) -> dict[str, Any]:
     """What a server must live through; each entry says what was done and whether all was well afterwards."""
     report: dict[str, Any] = {}
-    with serving() as server:
+    with serving("--grace", "600") as server:
         before = server.memory()
         report["disconnects"] = {"count": 200, "healthy": disconnects(server, 200)}
         report["malformed"] = malformed(server, 200)
@@ -268,7 +269,8 @@ def oversized(server: Server) -> dict[str, Any]:
     statuses = []
     for path, size in (("/v1/audio/speech", 2 << 20), ("/v1/audio/align", 30 << 20), ("/v1/audio/voices", 60 << 20)):
         kind = "application/json" if path.endswith("speech") else "multipart/form-data; boundary=b"
-        for content in (bytes(size), (bytes(1 << 16) for _ in range(size >> 16))):
+        head = b'--b\r\nContent-Disposition: form-data; name="file"; filename="a.wav"\r\n\r\n'
+        for content in (head + bytes(size), chain([head], (bytes(1 << 16) for _ in range(size >> 16)))):
             answer = httpx.post(server.url + path, content=content, headers={"content-type": kind}, timeout=120)
             statuses.append(answer.status_code)
     return {"statuses": statuses, "healthy": idle(server) and set(statuses) == {413}}
@@ -297,7 +299,7 @@ def sigterm(server: Server, wanted: dict[tuple[str, int], str]) -> dict[str, Any
     server.process.send_signal(signal.SIGTERM)
     for thread in threads:
         thread.join()
-    return {"verdicts": heard, "exit_code": server.process.wait(60), "healthy": set(heard) == {"right"}}
+    return {"verdicts": heard, "exit_code": server.process.wait(600), "healthy": set(heard) == {"right"}}
 
 
 def killed_worker(wanted: dict[tuple[str, int], str]) -> dict[str, Any]:

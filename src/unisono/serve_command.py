@@ -23,9 +23,7 @@ server = typer.Typer(rich_markup_mode=None)
 
 @server.command()
 def serve(
-    host: Annotated[
-        str, typer.Option(help="Address to listen on; 0.0.0.0 is every one of this machine.")
-    ] = "127.0.0.1",
+    host: Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 is all of this machine's.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Port to listen on.")] = 8000,
     model: ModelOption = None,
     api_key: Annotated[
@@ -35,7 +33,7 @@ def serve(
     workers: Annotated[int, typer.Option(help="Processes, each with a model of its own.")] = 1,
     queue: Annotated[int, typer.Option(help="Requests that may wait; more get 503.")] = 128,
     max_per_client: Annotated[int, typer.Option(help="Requests of one client that may wait; more get 429.")] = 128,
-    slots: Annotated[int, typer.Option(help="Requests that are spoken at a time.")] = 8,
+    slots: Annotated[int, typer.Option(help="Requests that are spoken at a time.")] = 16,
     cors: Annotated[list[str] | None, typer.Option(help="Origin whose pages may call; may be repeated.")] = None,
     grace: Annotated[int, typer.Option(help="Seconds that requests get to end when the server is stopped.")] = 30,
     log_text: Annotated[bool, typer.Option("--log-text", help="Write what is spoken into the log.")] = False,

@@ -15,7 +15,7 @@ import numpy as np
 import uvicorn
 
 from unisono.serve import Settings, create_app
-from unisono.serve.engine import TurnEngine
+from unisono.serve.engine import make_engine
 
 TEXT = "Hello there, this is a test. And here is more of it."
 HEADER = 44  # bytes of a WAV before its samples
@@ -51,7 +51,7 @@ class Running:
 
 
 @contextmanager
-def running(settings: Settings, model=None, engine=TurnEngine) -> Iterator[Running]:
+def running(settings: Settings, model=None, engine=make_engine) -> Iterator[Running]:
     """Start a server, wait until it answers, and stop it in good order."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))

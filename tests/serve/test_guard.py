@@ -1,12 +1,15 @@
 """Keys, origins, headers, health, metrics and the log."""
 
+import ast
 import json
 import logging
 import re
+from pathlib import Path
 
 import pytest
 from serving import TEXT, running
 
+import unisono
 from unisono.errors import InputError
 from unisono.serve import Settings
 from unisono.serve.guard import key_fits, known_path
@@ -77,6 +80,18 @@ def test_every_answer_has_a_name_and_closes_doors(client):
         assert headers["x-content-type-options"] == "nosniff"
         assert "default-src 'self'" in headers["content-security-policy"]
         assert "server" not in headers
+
+
+def test_nothing_can_read_pickle():
+    source = Path(unisono.__file__).parent
+    for path in source.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            assert not {name.split(".")[0] for name in names} & {"pickle", "marshal", "shelve", "dill", "joblib"}, path
+            if isinstance(node, ast.Call) and ast.unparse(node.func) in ("torch.load", "np.load", "numpy.load"):
+                words = {word.arg: ast.unparse(word.value) for word in node.keywords}
+                assert words.get("weights_only") == "True" or words.get("allow_pickle") == "False", path
 
 
 def test_metrics_count(server, client):

@@ -9,14 +9,15 @@ import json
 import os
 import re
 import shutil
-import threading
-import time
 import urllib.request
 import wave
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
+
+from unisono import hub
+from unisono.serve import Settings
 
 PAGE = Path(__file__).parents[2] / "src" / "unisono" / "serve" / "page"
 PICTURES = "UNISONO_PICTURES"
@@ -26,8 +27,8 @@ DESKTOP, PHONE = {"width": 1280, "height": 800}, {"width": 360, "height": 740}
 SHORT = "The harbour lay quiet."
 PICTURED = (
     "Every word is lit while you hear it. Click one, and the voice goes on from there. Below, each token of the text "
-    "stands where it sounds. [pause:0.6s] Drag the edge of a word, and it takes its time; let it wait, and the pause is "
-    "yours."
+    "stands where it sounds. [pause:0.6s] Drag the edge of a word, and it takes its time; let it wait, and the pause "
+    "is yours."
 )
 CHROMIUM = os.environ.get("UNISONO_CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
 SWITCHES = ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]
@@ -53,21 +54,10 @@ addEventListener("DOMContentLoaded", () => new MutationObserver(() => {
 @pytest.fixture(scope="module")
 def server():
     """The address of a server with the built-in voice."""
-    uvicorn = pytest.importorskip("uvicorn", reason="the server's extra is not installed")
-    from unisono.serve import Settings, create_app
+    from serving import running
 
-    config = uvicorn.Config(create_app(Settings()), port=0, log_level="warning", ws="none")
-    running = uvicorn.Server(config)
-    thread = threading.Thread(target=running.run, daemon=True)
-    thread.start()
-    deadline = time.monotonic() + WAIT / 1000
-    while not running.started:
-        assert thread.is_alive() and time.monotonic() < deadline, "the server did not start"
-        time.sleep(0.05)
-    port = running.servers[0].sockets[0].getsockname()[1]
-    yield f"http://127.0.0.1:{port}"
-    running.should_exit = True
-    thread.join()
+    with running(Settings(), (hub.load(), hub.model_folder(None))) as server:
+        yield server.url
 
 
 @pytest.fixture(scope="module")

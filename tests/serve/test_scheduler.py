@@ -2,13 +2,14 @@
 
 import asyncio
 import threading
+from collections import deque
 
 import numpy as np
 import pytest
 
 from unisono.errors import InputError
 from unisono.interface import Speech
-from unisono.serve.engine import Call, Cancelled, Event, Job, TurnEngine
+from unisono.serve.engine import BatchEngine, Call, Cancelled, Event, Job, TurnEngine
 from unisono.serve.scheduler import Refused, Scheduler
 
 SECOND = Speech(np.zeros(100, np.float32), 100, "", [], [])
@@ -172,5 +173,96 @@ def test_an_engine_that_advances_many_rows_at_a_step_fits_the_seam():
 
 def test_events_for_rows_that_are_gone_are_dropped():
     scheduler = Scheduler(TurnEngine(Fake()))
-    scheduler._deliver(Event(99, SECOND), 0.1)
+    scheduler._deliver(Event(99, SECOND))
     assert scheduler.active == 0
+
+
+def test_a_fault_of_the_thread_leaves_nobody_without_an_answer():
+    class Broken(TurnEngine):
+        def join(self, key, job, check):
+            raise ZeroDivisionError
+
+    async def run():
+        scheduler = Scheduler(Broken(Fake()), slots=1)
+        scheduler.start()
+        with pytest.raises(ZeroDivisionError):
+            await pieces(scheduler.submit(Job("a:1"), "x"))
+        assert not scheduler.alive
+        with pytest.raises(Refused):
+            scheduler.submit(Job("a:1"), "x")
+
+    asyncio.run(run())
+
+
+class Row:
+    """A job of `FakeBatches`."""
+
+    def __init__(self, text):
+        self.name, self.left = text.split(":")[0], int(text.split(":")[1])
+        self.pieces, self.done, self.error = deque(), False, None
+
+
+class FakeBatches:
+    """A model that speaks many texts at once, one-second pieces a step."""
+
+    def __init__(self):
+        self.rows, self.together, self.gate = [], [], threading.Event()
+        self.gate.set()
+
+    def engine(self, rows=None):
+        self.rows = []
+        return self
+
+    def submit(self, engine, text, *, voice, seed):
+        if text.startswith("refused"):
+            raise InputError("refused")
+        self.rows.append(Row(text))
+        return self.rows[-1]
+
+    def cancel(self, job):
+        self.rows.remove(job)
+
+    def step(self):
+        assert self.gate.wait(10)
+        self.together.append(sorted(row.name for row in self.rows))
+        if "bug" in self.together[-1]:
+            raise ZeroDivisionError
+        for row in list(self.rows):
+            row.left -= 1
+            row.pieces.append(SECOND)
+            if row.left == 0:
+                row.done, row.error = True, InputError("bad text") if row.name == "bad" else None
+                self.rows.remove(row)
+
+
+def test_rows_of_a_batch_step_together_come_and_go():
+    async def run():
+        model = FakeBatches()
+        scheduler = Scheduler(BatchEngine(model), slots=4)
+        model.gate.clear()
+        scheduler.start()
+        first = [scheduler.submit(Job(text), "x") for text in ("a:2", "b:3", "bad:1", "refused:1", "c:3")]
+        gone = scheduler.submit(Job("gone:1000"), "x")
+        while "gone" not in [row.name for row in model.rows]:
+            model.gate.set()
+            await asyncio.sleep(0.001)
+        gone.cancel()
+        with pytest.raises(Cancelled):
+            await pieces(gone)
+        results = await asyncio.gather(*map(pieces, first), return_exceptions=True)
+        assert [len(found) if isinstance(found, list) else str(found) for found in results] == [
+            2,
+            3,
+            "bad text",
+            "refused",
+            3,
+        ]
+        assert max(map(len, model.together)) > 1
+        assert await pieces(scheduler.submit(Call(lambda model: 7), "x")) == [7]
+        assert model.rows == [] and scheduler.active == 0
+        with pytest.raises(ZeroDivisionError):
+            await pieces(scheduler.submit(Job("bug:1"), "x"))
+        assert len(await pieces(scheduler.submit(Job("d:2"), "x"))) == 2
+        assert scheduler.stop(5)
+
+    asyncio.run(run())

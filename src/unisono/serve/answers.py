@@ -14,12 +14,12 @@ from typing import Any
 import numpy as np
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.types import Message, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 
 from unisono.interface import Speech, Token, Word
 from unisono.serve.encodings import FORMATS, Encoder, encode_whole, make_encoder
 from unisono.serve.guard import note
-from unisono.serve.problems import GONE, as_api_error
+from unisono.serve.problems import as_api_error
 from unisono.serve.scheduler import Handle
 
 DECIMALS = 6
@@ -27,7 +27,7 @@ EVENTS = "text/event-stream; charset=utf-8"
 
 
 class Gone(Exception):
-    """The client went away."""
+    """The client went away, or does not read."""
 
 
 class Stream(Response):
@@ -56,20 +56,20 @@ class Stream(Response):
         """Send all of it, or stop when the client goes."""
 
         async def put(data: bytes, last: bool = False) -> None:
-            async with asyncio.timeout(self.stall):
-                if not self.started:
-                    await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
-                    self.started = True
-                await send({"type": "http.response.body", "body": data, "more_body": not last})
+            try:
+                async with asyncio.timeout(self.stall):
+                    if not self.started:
+                        await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
+                        self.started = True
+                    await send({"type": "http.response.body", "body": data, "more_body": not last})
+            except OSError:  # of the connection, or a TimeoutError, which is one
+                raise Gone from None
 
         try:
             await unless_gone(receive, self.write(put))
             note(scope, audio_seconds=round(self.handle.seconds, 3), first_audio=first_audio(self.handle))
-        except (Gone, TimeoutError, OSError):
+        except Gone:
             note(scope, gone=True)
-            if self.started:
-                return
-            await Response(status_code=GONE)(scope, receive, _unheard)
         except Exception as problem:
             note(scope, failed=type(problem).__name__)
             if self.started:
@@ -100,10 +100,8 @@ class Stream(Response):
                     await put(b"".join(lines))
             if data := await finish(self.encoder):
                 await put(_event("speech.audio.delta", audio=_text(data)))
-        except (TimeoutError, OSError):
-            raise
         except Exception as problem:
-            if not self.started:
+            if not self.started or isinstance(problem, Gone):
                 raise
             await put(_event("speech.audio.error", **as_api_error(problem, "input").body), last=True)
             return
@@ -114,10 +112,6 @@ class Stream(Response):
 
 class _Cut(Exception):
     """An answer that cannot be finished; the app lets it through so that the connection is closed."""
-
-
-async def _unheard(message: Message) -> None:
-    """Nobody is there to send to."""
 
 
 async def unless_gone(receive: Receive, work: Awaitable[Any]) -> Any:

@@ -20,7 +20,7 @@ from unisono.errors import UnisonoError
 from unisono.interface import SpeechModel
 from unisono.serve import operations, recordings, socket, speech
 from unisono.serve.answers import Gone
-from unisono.serve.engine import Cancelled, Engine, TurnEngine
+from unisono.serve.engine import Cancelled, Engine, make_engine
 from unisono.serve.guard import Guard
 from unisono.serve.logs import set_up
 from unisono.serve.problems import GONE, ApiError, as_api_error, as_http_error, as_request_error
@@ -51,7 +51,7 @@ ERRORS: dict[int | str, dict[str, Any]] = {status: {"model": Error} for status i
 def create_app(
     settings: Settings,
     model: tuple[SpeechModel, Path] | None = None,
-    engine: Callable[[SpeechModel], Engine] = TurnEngine,
+    engine: Callable[[SpeechModel], Engine] = make_engine,
 ) -> FastAPI:
     """The app of one server process.
 

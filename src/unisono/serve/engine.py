@@ -1,8 +1,9 @@
 """What speaks behind the queue: rows that join, advance and leave. The seam to engines that batch.
 
 `scheduler.Scheduler` knows only the protocol `Engine`, all of whose methods are called from its one thread.
-`TurnEngine` works over any `SpeechModel`: rows advance one after the other, a piece of `stream()` at a time. An engine
-that batches advances all of its rows by one token step in `step` and hands out the pieces that are ready.
+`TurnEngine` works over any `SpeechModel`: rows advance one after the other, a piece of `stream()` at a time.
+`BatchEngine` works over models that speak many texts at once (`model.engine()`, `model.submit(engine, text, …)`): all
+rows advance by one token step together. `make_engine` takes the second where it can.
 """
 
 from __future__ import annotations
@@ -36,7 +37,8 @@ class Call:
 
 
 class Event(NamedTuple):
-    """What a step gave a row: a piece (`Speech`, or what a `Call` returned), its end, or an error that ends it."""
+    """What a step gave a row: a piece (`Speech`, or what a `Call` returned), its end, an error that ends it, or nothing
+    but progress."""
 
     key: int
     piece: Any = None
@@ -100,3 +102,66 @@ class TurnEngine:
         for piece in pieces:
             check()
             yield piece
+
+
+class BatchEngine:
+    """Rows that take their token steps together, over a model with `engine` and `submit`.
+
+    A row that nobody reads from goes on, for it costs the others nothing; its sound waits in its handle.
+    """
+
+    def __init__(self, model: Any, rows: int | None = None) -> None:
+        self.model, self._most = model, rows
+        self._engine = model.engine(rows)
+        self._jobs: dict[int, Any] = {}
+        self._calls: dict[int, Call] = {}
+        self._refused: dict[int, Exception] = {}
+
+    def join(self, key: int, job: Job | Call, check: Callable[[], None]) -> None:
+        """See `Engine`. `check` is not needed: between any two token steps the scheduler drops who has gone."""
+        if isinstance(job, Call):
+            self._calls[key] = job
+            return
+        try:
+            self._jobs[key] = self.model.submit(self._engine, job.text, voice=job.voice, seed=job.seed, **job.options)
+        except Exception as problem:  # the scheduler sorts out whose fault it is
+            self._refused[key] = problem
+
+    def step(self, keys: Sequence[int]) -> list[Event]:
+        """See `Engine`."""
+        events = [Event(key, error=problem) for key, problem in self._refused.items()]
+        events += [self._call(key, call) for key, call in self._calls.items()]
+        self._refused, self._calls = {}, {}
+        if not self._jobs:
+            return events
+        try:
+            self._engine.step()
+        except Exception as problem:  # of the step, and so of all that took it
+            events += [Event(key, error=problem) for key in self._jobs]
+            self._jobs, self._engine = {}, self.model.engine(self._most)
+            return events
+        for key, job in list(self._jobs.items()):
+            while job.pieces:
+                events.append(Event(key, job.pieces.popleft()))
+            if job.done:
+                del self._jobs[key]
+            events.append(Event(key, done=job.done and job.error is None, error=job.error))
+        return events
+
+    def leave(self, key: int) -> None:
+        """See `Engine`."""
+        self._calls.pop(key, None)
+        self._refused.pop(key, None)
+        if (job := self._jobs.pop(key, None)) is not None:
+            self._engine.cancel(job)
+
+    def _call(self, key: int, call: Call) -> Event:
+        try:
+            return Event(key, call.work(self.model), done=True)
+        except Exception as problem:  # as above
+            return Event(key, error=problem)
+
+
+def make_engine(model: SpeechModel) -> Engine:
+    """The best engine that a model allows."""
+    return BatchEngine(model) if hasattr(model, "engine") and hasattr(model, "submit") else TurnEngine(model)

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import hmac
 import logging
 import secrets
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 from urllib.parse import urlsplit
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from unisono.serve.engine import Cancelled
 from unisono.serve.logs import log_failure
 from unisono.serve.metrics import Metrics
 from unisono.serve.problems import GONE, ApiError, as_api_error
@@ -74,7 +77,7 @@ class Guard:
     async def _http(self, scope: Scope, receive: Receive, answer: _Answer, headers: dict[bytes, str]) -> None:
         """One request with its answer."""
         start = time.monotonic()
-        body = _Body(receive, self._limit(scope["path"]))
+        body = _Body(receive, self._limit(scope["path"]), self.settings.stall)
         try:
             if (refusal := self._refusal(scope, headers, body.limit)) is not None:
                 if refusal.status == 413:
@@ -83,6 +86,10 @@ class Guard:
             else:
                 answer.body = body
                 await self.app(scope, body, answer)
+        except asyncio.CancelledError:  # the time of grace is over
+            if not answer.started:
+                await answer.refuse(as_api_error(Cancelled()), receive)
+            raise
         except Exception as problem:
             log_failure(problem)
             if answer.started:
@@ -134,13 +141,19 @@ class Guard:
 
 
 class _Body:
-    """A `receive` that counts the bytes of the body and cuts it at its limit."""
+    """A `receive` that counts the bytes of the body, cuts it at its limit, and waits only so long for its parts."""
 
-    def __init__(self, receive: Receive, limit: int) -> None:
-        self.receive, self.limit, self.seen, self.exceeded = receive, limit, 0, False
+    def __init__(self, receive: Receive, limit: int, stall: int) -> None:
+        self.receive, self.limit, self.stall = receive, limit, stall
+        self.seen, self.exceeded, self.whole = 0, False, False
 
     async def __call__(self) -> Message:
-        message = await self.receive()
+        """The next message. Raises TimeoutError when a part of the body does not come."""
+        if self.whole:
+            return await self.receive()
+        async with asyncio.timeout(self.stall):
+            message = await self.receive()
+        self.whole = not message.get("more_body")
         if message["type"] != "http.request":
             return message
         self.seen += len(message.get("body", b""))
@@ -153,11 +166,13 @@ class _Body:
 
     async def drain(self) -> None:
         """Read on for a while and throw it away: a client that is still sending does not hear an answer."""
-        while self.seen < DRAINED * self.limit:
-            message = await self.receive()
-            self.seen += len(message.get("body", b""))
-            if message["type"] != "http.request" or not message.get("more_body"):
-                return
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self.stall):
+                while self.seen < DRAINED * self.limit:
+                    message = await self.receive()
+                    self.seen += len(message.get("body", b""))
+                    if message["type"] != "http.request" or not message.get("more_body"):
+                        return
 
 
 class _Answer:
@@ -174,8 +189,10 @@ class _Answer:
                 await self.refuse(too_large(self.body.limit), self.body)
                 return
             self.status, self.started = message["status"], True
-            name = (b"x-request-id", self.scope["state"]["request_id"].encode())
-            message = {**message, "headers": [*message.get("headers", []), name, *HEADERS]}
+            more = [(b"x-request-id", self.scope["state"]["request_id"].encode()), *HEADERS]
+            if self.scope["path"].startswith("/static/"):
+                more.append((b"cache-control", b"no-cache"))  # by their ETag browsers ask whether a file is still so
+            message = {**message, "headers": [*message.get("headers", []), *more]}
         elif self._replaced:
             return
         await self.send(message)

@@ -28,6 +28,14 @@ class JsonLines(logging.Formatter):
         return json.dumps(line, ensure_ascii=False, default=str)
 
 
+class ToStderr(logging.Handler):
+    """Writes to what stderr is at the time."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """One line."""
+        print(self.format(record), file=sys.stderr, flush=True)
+
+
 def log_failure(problem: BaseException) -> None:
     """Write down what is our fault: kind and places, but not its message, which may hold what was to be spoken."""
     places, trace = [], problem.__traceback__
@@ -40,7 +48,7 @@ def log_failure(problem: BaseException) -> None:
 
 def set_up(log_text: bool) -> None:
     """Send our log, uvicorn's and Python's warnings to stderr as JSON lines."""
-    handler = logging.StreamHandler(sys.stderr)
+    handler = ToStderr()
     handler.setFormatter(JsonLines())
     for name in (LOGGER, "uvicorn.error"):
         logger = logging.getLogger(name)

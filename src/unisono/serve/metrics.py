@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from pathlib import Path
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
-from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 from prometheus_client.process_collector import ProcessCollector
 
 from unisono.errors import UnisonoError
@@ -67,9 +68,28 @@ class Metrics:
         """All of it in Prometheus' text format."""
         self._refresh()
         if os.environ.get(SHARED_FOLDER):
+            _forget_the_dead(os.environ[SHARED_FOLDER])
             registry = CollectorRegistry()
             MultiProcessCollector(registry)
             return generate_latest(registry)
         registry = CollectorRegistry()
         ProcessCollector(registry=registry)
         return generate_latest(self.registry) + generate_latest(registry)
+
+
+def _forget_the_dead(folder: str) -> None:
+    """Remove the gauges of worker processes that are no more."""
+    for path in Path(folder).glob("gauge_live*_*.db"):
+        pid = path.stem.rpartition("_")[2]
+        if pid.isdigit() and not _is_alive(int(pid)):
+            mark_process_dead(int(pid), folder)
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # alive, and somebody else's
+        return True
+    return True

@@ -178,7 +178,21 @@ class Scheduler:
             self._changed.notify()
 
     def _run(self) -> None:
-        """The thread."""
+        """The thread. A fault of its own ends it, but leaves nobody without an answer."""
+        try:
+            self._work()
+        except Exception as problem:
+            with self._changed:
+                self._stopping = True
+                left = [*self._rows.values(), *itertools.chain(*self._queues.values())]
+                self._rows.clear()
+                self._queues.clear()
+            log_failure(problem)
+            for handle in left:
+                handle.put(problem)
+
+    def _work(self) -> None:
+        """Let in, advance and hand out, until all is done that was taken before the stop."""
         while True:
             with self._changed:
                 while not (keys := self._ready()):
@@ -188,8 +202,11 @@ class Scheduler:
             start = time.perf_counter()
             events = self.engine.step(keys)
             seconds = time.perf_counter() - start
+            worked = {event.key for event in events}
+            for key in worked & self._rows.keys():
+                self._rows[key].busy += seconds / len(worked)
             for event in events:
-                self._deliver(event, seconds / len(events))
+                self._deliver(event)
 
     def _ready(self) -> list[int]:
         """Rows that may advance, the most deserving first, after the queue was let in and the dead were taken out."""
@@ -218,13 +235,12 @@ class Scheduler:
         self.engine.join(handle.key, handle.job, handle.check)
         return handle
 
-    def _deliver(self, event: Event, seconds: float) -> None:
+    def _deliver(self, event: Event) -> None:
         """Hand what a step gave to whom it belongs."""
         handle = self._rows.get(event.key)
         if handle is None:
             return
         handle.turn = self._turns[handle.client] = next(self._clock)
-        handle.busy += seconds
         if event.piece is not None:
             handle.put(event.piece)
         if event.done or event.error is not None:

@@ -13,7 +13,7 @@ from starlette.requests import HTTPConnection
 
 from unisono import hub
 from unisono.interface import SpeechModel
-from unisono.serve.engine import Call, Engine, Job, TurnEngine
+from unisono.serve.engine import Call, Engine, Job, make_engine
 from unisono.serve.metrics import Metrics
 from unisono.serve.names import Names
 from unisono.serve.problems import RETRY, ApiError
@@ -35,7 +35,7 @@ class Service:
         self,
         settings: Settings,
         model: tuple[SpeechModel, Path] | None = None,
-        engine: Callable[[SpeechModel], Engine] = TurnEngine,
+        engine: Callable[[SpeechModel], Engine] = make_engine,
     ) -> None:
         self.settings, self.metrics = settings, Metrics()
         self.storing = asyncio.Lock()  # of new voices

@@ -39,7 +39,7 @@ class Settings:
     workers: int = 1
     queue: int = 128
     per_client: int = 128
-    slots: int = 8
+    slots: int = 16
     grace: int = 30
     stall: int = 60
     most_text: int = 4096
