@@ -22,7 +22,6 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import cache
 from importlib.metadata import version
-from itertools import batched
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -34,6 +33,7 @@ from unisono.evaluate.hearing import DomainModel, Ear, clean, write_domain_model
 from unisono.evaluate.words import word_counts
 from unisono.files import replacing
 from unisono.interface import Audio, Speech, SpeechModel
+from unisono.text import source_words
 
 BEGIN, END = "<!-- quality -->\n", "<!-- end of quality -->"
 FAILED = 0.5  # a sentence with more word errors than this is one that was not understood
@@ -179,11 +179,12 @@ class Rows:
 
     def long_text(self, items: Sequence[Item], seed: int) -> Iterator[Heard]:
         """Speak several sentences as one text, and cut the sound between the words of two of them."""
-        for group in batched(items, TOGETHER, strict=False):
+        for start in range(0, len(items), TOGETHER):
+            group = items[start : start + TOGETHER]
             speech = self.model.say(" ".join(item.text for item in group), seed=seed)
             first, begin = 0, 0
             for number, item in enumerate(group, 1):
-                first += len(item.text.split())
+                first += len(source_words(item.text))
                 last = number == len(group)
                 middle = speech.duration if last else (speech.words[first - 1].end + speech.words[first].start) / 2
                 end = round(middle * speech.sample_rate)
@@ -316,9 +317,8 @@ def main(argv: Sequence[str] | None = None) -> int:
                 keep(given.json, run, results, texts, given.seed)
             took = "kept" if known else f"{time.perf_counter() - start:.0f} s"
             result = results[row.name]
-            print(
-                f"{number}/{len(rows)} {row.name}: {result.wer:.1f} % of {result.words} words ({took})", file=sys.stderr
-            )
+            line = f"{number}/{len(rows)} {row.name}: {result.wer:.1f} % of {result.words} words ({took})"
+            print(line, file=sys.stderr, flush=True)
     lines = list(table(rows, results, given.seed))
     print("\n".join(lines))
     if given.write:

@@ -106,7 +106,7 @@ def say(
 def continue_(
     recording: Recording,
     text: Said,
-    tokens: Annotated[int, typer.Option(help="Make up at most so many tokens of text, 1 to 2000.")] = 40,
+    tokens: Annotated[int, typer.Option(min=1, max=2000, help="Make up at most so many tokens of text.")] = 40,
     output: Annotated[
         str, typer.Option("-o", "--output", help='Sound file (.wav .flac .ogg .opus .mp3); "-" is WAV on stdout.')
     ] = "out.wav",
