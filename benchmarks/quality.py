@@ -32,7 +32,7 @@ from unisono.evaluate.data import Item, choose, read_data
 from unisono.evaluate.hearing import DomainModel, Ear, clean, write_domain_model
 from unisono.evaluate.words import word_counts
 from unisono.files import replacing
-from unisono.interface import Audio, Speech, SpeechModel
+from unisono.interface import Audio, Speech
 from unisono.text import source_words
 
 BEGIN, END = "<!-- quality -->\n", "<!-- end of quality -->"
@@ -117,12 +117,13 @@ class Rows:
         self.load = cache(lambda **options: unisono.load(name, **options))
 
     @property
-    def model(self) -> SpeechModel:
+    def model(self) -> Any:
         """The model with its own settings."""
         return self.load()
 
     def all(self) -> list[Row]:
-        """Every row, in the order of the table."""
+        """Every row, in the order of the table; what the model's card has anyway is in the first one."""
+        card = self.model.card
         said = [
             (SAY, {}, str),
             ("speed 0.8", {"speed": 0.8}, str),
@@ -142,12 +143,14 @@ class Rows:
         rows = [Row(name, self.say(options, change)) for name, options, change in said]
         return [
             *rows[:1],
-            Row("normaliser tada", self.normalised("tada")),
-            Row("normaliser plain", self.normalised("plain")),
+            *(Row(f"normaliser {style}", self.normalised(style)) for style in ("plain", "tada") if style != card.style),
             Row(f"long text, {TOGETHER} sentences in one", self.long_text),
             *rows[1:],
-            Row("quantize none", self.say({}, str, quantize="none")),
-            Row("quantize int8", self.say({}, str, quantize="int8")),
+            *(
+                Row(f"quantize {packing}", self.say({}, str, quantize=packing))
+                for packing in ("none", "int8")
+                if packing != (card.quantize or "none")
+            ),
             Row("recordings as they are", self.recordings, CODEC),
             Row(CODEC, self.decoded, CODEC),
             Row("edit, one word replaced", self.edited, CODEC),
@@ -167,7 +170,7 @@ class Rows:
         """Speak with a text normaliser."""
 
         def made(items: Sequence[Item], seed: int) -> Iterator[Heard]:
-            model: Any = self.model
+            model = self.model
             card = model.card
             try:
                 model.card = replace(card, style=style)
@@ -202,7 +205,7 @@ class Rows:
 
     def edited(self, items: Sequence[Item], seed: int) -> Iterator[Heard]:
         """Recordings with one word replaced."""
-        model: Any = self.model
+        model = self.model
         for item in items:
             speech = model.edit(item.read(), text=item.text, replace=dict([other_word(item.text)]), seed=seed)
             yield Heard(sound(speech), edited(item.text))
