@@ -22,7 +22,6 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import cache
 from importlib.metadata import version
-from itertools import batched
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -33,7 +32,8 @@ from unisono.evaluate.data import Item, choose, read_data
 from unisono.evaluate.hearing import DomainModel, Ear, clean, write_domain_model
 from unisono.evaluate.words import word_counts
 from unisono.files import replacing
-from unisono.interface import Audio, Speech, SpeechModel
+from unisono.interface import Audio, Speech
+from unisono.text import source_words
 
 BEGIN, END = "<!-- quality -->\n", "<!-- end of quality -->"
 FAILED = 0.5  # a sentence with more word errors than this is one that was not understood
@@ -117,12 +117,13 @@ class Rows:
         self.load = cache(lambda **options: unisono.load(name, **options))
 
     @property
-    def model(self) -> SpeechModel:
+    def model(self) -> Any:
         """The model with its own settings."""
         return self.load()
 
     def all(self) -> list[Row]:
-        """Every row, in the order of the table."""
+        """Every row, in the order of the table; what the model's card has anyway is in the first one."""
+        card = self.model.card
         said = [
             (SAY, {}, str),
             ("speed 0.8", {"speed": 0.8}, str),
@@ -142,12 +143,14 @@ class Rows:
         rows = [Row(name, self.say(options, change)) for name, options, change in said]
         return [
             *rows[:1],
-            Row("normaliser tada", self.normalised("tada")),
-            Row("normaliser plain", self.normalised("plain")),
+            *(Row(f"normaliser {style}", self.normalised(style)) for style in ("plain", "tada") if style != card.style),
             Row(f"long text, {TOGETHER} sentences in one", self.long_text),
             *rows[1:],
-            Row("quantize none", self.say({}, str, quantize="none")),
-            Row("quantize int8", self.say({}, str, quantize="int8")),
+            *(
+                Row(f"quantize {packing}", self.say({}, str, quantize=packing))
+                for packing in ("none", "int8")
+                if packing != (card.quantize or "none")
+            ),
             Row("recordings as they are", self.recordings, CODEC),
             Row(CODEC, self.decoded, CODEC),
             Row("edit, one word replaced", self.edited, CODEC),
@@ -167,7 +170,7 @@ class Rows:
         """Speak with a text normaliser."""
 
         def made(items: Sequence[Item], seed: int) -> Iterator[Heard]:
-            model: Any = self.model
+            model = self.model
             card = model.card
             try:
                 model.card = replace(card, style=style)
@@ -179,11 +182,12 @@ class Rows:
 
     def long_text(self, items: Sequence[Item], seed: int) -> Iterator[Heard]:
         """Speak several sentences as one text, and cut the sound between the words of two of them."""
-        for group in batched(items, TOGETHER, strict=False):
+        for start in range(0, len(items), TOGETHER):
+            group = items[start : start + TOGETHER]
             speech = self.model.say(" ".join(item.text for item in group), seed=seed)
             first, begin = 0, 0
             for number, item in enumerate(group, 1):
-                first += len(item.text.split())
+                first += len(source_words(item.text))
                 last = number == len(group)
                 middle = speech.duration if last else (speech.words[first - 1].end + speech.words[first].start) / 2
                 end = round(middle * speech.sample_rate)
@@ -201,7 +205,7 @@ class Rows:
 
     def edited(self, items: Sequence[Item], seed: int) -> Iterator[Heard]:
         """Recordings with one word replaced."""
-        model: Any = self.model
+        model = self.model
         for item in items:
             speech = model.edit(item.read(), text=item.text, replace=dict([other_word(item.text)]), seed=seed)
             yield Heard(sound(speech), edited(item.text))
@@ -316,9 +320,8 @@ def main(argv: Sequence[str] | None = None) -> int:
                 keep(given.json, run, results, texts, given.seed)
             took = "kept" if known else f"{time.perf_counter() - start:.0f} s"
             result = results[row.name]
-            print(
-                f"{number}/{len(rows)} {row.name}: {result.wer:.1f} % of {result.words} words ({took})", file=sys.stderr
-            )
+            line = f"{number}/{len(rows)} {row.name}: {result.wer:.1f} % of {result.words} words ({took})"
+            print(line, file=sys.stderr, flush=True)
     lines = list(table(rows, results, given.seed))
     print("\n".join(lines))
     if given.write:

@@ -263,7 +263,7 @@ def test_option_values(work, tiny_folder, capsys, options):
 
 def test_a_recording_without_its_text(things, work, tiny_folder, capsys):
     error = assert_refused(["say", "Hello.", "--voice", things / "good.wav", "--model", tiny_folder], work, capsys)
-    assert "voice text" in error
+    assert "--voice-text" in error and "--asr" in error
 
 
 def test_standard_input(work, tiny_folder, capsys, monkeypatch):

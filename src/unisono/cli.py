@@ -130,7 +130,7 @@ def say(
 def continue_(
     recording: Recording,
     text: Said,
-    tokens: Annotated[int, typer.Option(help="Make up at most so many tokens of text, 1 to 2000.")] = 40,
+    tokens: Annotated[int, typer.Option(min=1, max=2000, help="Make up at most so many tokens of text.")] = 40,
     output: SoundOption = "out.wav",
     with_prompt: Annotated[bool, typer.Option("--with-prompt", help="Put the recording before it.")] = False,
     words: WordsOption = None,

@@ -42,9 +42,7 @@ def find_voice(
     if wanted is None or voice is not None:
         if text is not None or asr is not None:
             option = "--asr" if text is None else text_option
-            raise InputError(
-                f"{option} is for a recording, and {wanted or 'the model itself'} is a voice: leave it away"
-            )
+            raise InputError(f"{option} is for a recording: name one as the voice, or leave {option} away")
         return voice
     if not Path(wanted).suffix and not exists(wanted):
         raise unknown_voice(folder, wanted)

@@ -7,7 +7,7 @@ import torch
 from unisono import hub
 from unisono.audio import read_audio
 from unisono.errors import AudioError, GenerationError, InputError
-from unisono.families.tada.continuing import speakable
+from unisono.families.tada.continuing import _whole_words, speakable
 from unisono.interface import Audio
 from unisono.text import CharacterTokenizer, source_words
 
@@ -32,6 +32,39 @@ def test_at_most_so_many_tokens_and_all_of_them_text(tiny_model, recording, tran
     assert speech.text == allowed.decode([token.id for token in speech.tokens])
     assert "".join(token.text for token in speech.tokens) == speech.text and all(t.text for t in speech.tokens)
     check(speech)
+
+
+@pytest.mark.parametrize(
+    ("text", "most", "kept"),
+    [
+        ("one two", 7, "one two"),
+        ("one two ", 7, "one two"),
+        ("one two", 6, "one"),
+        ("one two.", 7, "one two"),
+        ("it's so", 4, "it's"),
+        ("it's so", 6, "it's"),
+        ("one", 2, "on"),
+        (" one", 2, " o"),
+        ("a, bc", 4, "a,"),
+        ("a", 1, "a"),
+    ],
+)
+def test_it_ends_with_a_whole_word(text, most, kept):
+    tokenizer = CharacterTokenizer()
+    ids = tokenizer.encode(text)[: most + 1]
+    assert tokenizer.decode(_whole_words(tokenizer, ids, most)) == kept
+
+
+def test_a_continuation_holds_no_part_of_a_word(tiny_model, recording, transcript):
+    """The same seed makes up the same text, however much of it is asked for."""
+    whole = tiny_model.continue_(recording, text=transcript, tokens=60, seed=3)
+    assert any(map(str.isspace, whole.text.strip()))
+    for tokens in range(20, 60, 9):
+        some = tiny_model.continue_(recording, text=transcript, tokens=tokens, seed=3)
+        assert whole.text.startswith(some.text) and len(some.tokens) <= tokens
+        rest = whole.text[len(some.text) :]
+        assert not rest or not rest[0].isalnum() or not any(not c.isalnum() for c in whole.text[:tokens])
+        check(some)
 
 
 def test_the_recording_comes_before_it_sample_by_sample(tiny_model, recording, transcript):

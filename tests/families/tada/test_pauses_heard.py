@@ -7,7 +7,7 @@ import unisono
 
 FRAME = 0.02
 SILENT_DB = -26  # the voice's own noise is 38 dB under its loudest 10 ms
-SOFT = 0.2  # seconds: what fades out or begins softly is under SILENT_DB, and still a word
+SOFT = 0.25  # seconds: what fades out or begins softly is under SILENT_DB, and still of a word; a murmur is far off
 
 
 @pytest.fixture(scope="module")
