@@ -70,7 +70,7 @@ def test_the_command_line_takes_hub_names(filled, no_network, tmp_path, capsys):
     assert main(["say", TEXT, "-m", "HumeAI/tada-1b@v2", "-o", str(tmp_path / "a.wav")]) == 0
     assert (tmp_path / "a.wav").stat().st_size > 1000
     assert main(["models"]) == 0
-    rows = {line.split()[0]: line for line in capsys.readouterr().out.splitlines()[-7:]}
+    rows = {line.split()[0]: line for line in capsys.readouterr().out.splitlines() if line.strip()}
     assert " cached" in rows["HumeAI/tada-1b"] and " cached" in rows["HumeAI/tada-codec"]
     assert "on the hub" in rows["HumeAI/tada-3b-ml"]
 
