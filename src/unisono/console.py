@@ -328,8 +328,8 @@ def word_lines(words: Sequence[Word]) -> Iterator[str]:
 
 
 def pace_of(voice: Voice | None, speed: float = 1.0) -> float:
-    """Seconds of a token as a voice speaks, 0.0 where there is none."""
-    if voice is None or not len(voice.tokens.text_ids):
+    """Seconds of a token as a voice speaks, 0.0 where there is none or the speed is none."""
+    if voice is None or not len(voice.tokens.text_ids) or not speed > 0:
         return 0.0
     return voice.tokens.samples / voice.tokens.sample_rate / len(voice.tokens.text_ids) / speed
 
