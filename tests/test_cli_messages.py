@@ -90,4 +90,4 @@ def test_a_model_says_what_it_is(tiny_model):
         repr(tiny_model).count("\n") == 0 and tiny_model.name in repr(tiny_model) and ".say(text)" in repr(tiny_model)
     )
     assert console.pace_of(tiny_model.default_voice) > 2 * console.pace_of(tiny_model.default_voice, speed=2.1) > 0
-    assert console.pace_of(None) == 0
+    assert console.pace_of(None) == console.pace_of(tiny_model.default_voice, 0.0) == 0
