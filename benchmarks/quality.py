@@ -27,7 +27,6 @@ from unisono.evaluate.words import word_counts
 from unisono.files import replacing
 from unisono.interface import Audio, SpeechModel
 
-BEGIN, END = "<!-- quality -->\n", "<!-- end of quality -->"
 FAILED = 0.5  # a sentence with more word errors than this is one that was not understood
 
 
@@ -124,11 +123,12 @@ def table(rows: Sequence[Row], seed: int) -> Iterator[str]:
     )
 
 
-def fill(path: Path, lines: Sequence[str]) -> None:
-    """Put a table between the marks of a document."""
-    head, rest = path.read_text(encoding="utf-8").split(BEGIN)
+def fill(path: Path, lines: Sequence[str], name: str = "quality") -> None:
+    """Put a table between the marks of that name in a document."""
+    begin, end = f"<!-- {name} -->\n", f"<!-- end of {name} -->"
+    head, rest = path.read_text(encoding="utf-8").split(begin)
     with replacing(path) as temporary:
-        temporary.write_text(head + BEGIN + "\n".join(lines) + "\n" + END + rest.split(END)[1], encoding="utf-8")
+        temporary.write_text(head + begin + "\n".join(lines) + "\n" + end + rest.split(end)[1], encoding="utf-8")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
