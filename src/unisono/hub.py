@@ -232,7 +232,8 @@ def list_models() -> list[KnownModel]:
         rows.append(KnownModel(BUILTIN, "tada", "built in", "English, small, 24 kHz"))
     except CheckpointError:
         rows.append(KnownModel(BUILTIN, "tada", "absent", "this copy comes without it"))
-    rows += [KnownModel(place.name, "taste", "built in", "English, small, 24 kHz") for place in BESIDE if place.is_dir()]
+    beside = (place.name for place in BESIDE if place.is_dir())
+    rows += [KnownModel(name, "taste", "built in", "English, small, 24 kHz") for name in beside]
     cached = _cached()
     for row in KNOWN:
         folder = cached.pop(row.name, None)
