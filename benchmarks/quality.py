@@ -35,7 +35,6 @@ from unisono.files import replacing
 from unisono.interface import Audio, Speech
 from unisono.text import source_words
 
-BEGIN, END = "<!-- quality -->\n", "<!-- end of quality -->"
 FAILED = 0.5  # a sentence with more word errors than this is one that was not understood
 TOGETHER = 6  # sentences of a long text
 OTHER_WORDS = ("morning", "river", "window")  # what a word is replaced by: one that the sentence does not have
@@ -248,11 +247,12 @@ def table(rows: Sequence[Row], results: dict[str, Result], seed: int) -> Iterato
     )
 
 
-def fill(path: Path, lines: Sequence[str]) -> None:
-    """Put a table between the marks of a document."""
-    head, rest = path.read_text(encoding="utf-8").split(BEGIN)
+def fill(path: Path, lines: Sequence[str], name: str = "quality") -> None:
+    """Put a table between the marks of that name in a document."""
+    begin, end = f"<!-- {name} -->\n", f"<!-- end of {name} -->"
+    head, rest = path.read_text(encoding="utf-8").split(begin)
     with replacing(path) as temporary:
-        temporary.write_text(head + BEGIN + "\n".join(lines) + "\n" + END + rest.split(END)[1], encoding="utf-8")
+        temporary.write_text(head + begin + "\n".join(lines) + "\n" + end + rest.split(end)[1], encoding="utf-8")
 
 
 def same_run(items: Sequence[Item], seed: int, model: str | None) -> str:

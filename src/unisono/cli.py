@@ -220,7 +220,9 @@ def encode(
         console.report_transcript(said)
     tokens = speak.encode(tts, sound, said, **latent(sample_latent, seed))
     files.save_tokens(output, tokens)
-    print(f"{output}: {len(tokens.text_ids)} tokens, {tokens.samples / tokens.sample_rate:.2f} s")
+    rate = getattr(tts, "bits_per_second", None)  # of families with codes
+    amount = "" if rate is None else f", {rate(tokens):.0f} bits per second"
+    print(f"{output}: {len(tokens.text_ids)} tokens, {tokens.samples / tokens.sample_rate:.2f} s{amount}")
 
 
 @app.command()

@@ -9,7 +9,7 @@ from test_taste_lm import Words
 
 from unisono.audio import read_audio
 from unisono.cli import main
-from unisono.errors import InputError
+from unisono.errors import AudioError, InputError
 from unisono.families.taste import TasteProcessor
 from unisono.families.taste.fewshot import Turn, pace_transcript
 from unisono.files import load_tokens
@@ -30,7 +30,8 @@ def test_encode_and_decode(work, taste_dir, recording, transcript, capsys):
     assert tokens.family == "taste" and tokens.codes.shape[1] == 3
     samples, rate = read_audio("back.wav")
     assert (len(samples), rate) == (tokens.samples, 24000)
-    assert capsys.readouterr().err == ""
+    out, err = capsys.readouterr()
+    assert "bits per second" in out and err == ""
 
 
 def test_say_and_continue(work, taste_dir, recording, transcript, capsys):
@@ -65,6 +66,8 @@ def test_the_processor_gives_what_the_models_calls_take():
     assert given["audio_features"].shape == (1, 3000, 80) and int(given["audio_feature_lengths"]) == 100
     assert given["words"] == ["no", " a"] and given["asr_word_ids"].tolist() == [[0, 0, 1]]
     assert given["asr_word_ids"].dtype == torch.int32 and given["asr_token_ids"].dtype == torch.int64
+    with pytest.raises(AudioError, match=r"31\.0 s, TASTE hears 30 s"):
+        processor(np.ones(31 * 16000, np.float32), 16000, text="no a")
     with pytest.raises(InputError, match="recogniser"):
         TasteProcessor(Words(), Words())(wave, 16000)
 

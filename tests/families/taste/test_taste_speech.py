@@ -38,6 +38,11 @@ def test_encode_gives_one_tuple_per_token_and_one_per_word(model, pieces):
     assert model.bits_per_second(pieces) == pytest.approx(9 * words_per_second)  # 3 codes of 8
 
 
+def test_readings_have_a_likelihood(model, pieces):
+    one, other = model.score(pieces), model.score(dataclasses.replace(pieces, codes=(pieces.codes + 3) % 8))
+    assert np.isfinite(one) and one != other and one == model.score(pieces)
+
+
 def test_decoding_is_as_long_as_the_recording_and_the_same_again(model, pieces, tmp_path):
     save_tokens(tmp_path / "t.safetensors", pieces)
     speech = model.decode(load_tokens(tmp_path / "t.safetensors"))

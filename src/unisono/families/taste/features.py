@@ -12,6 +12,7 @@ import torch
 from torch.nn import functional
 
 from unisono.audio.mel import mel_filters
+from unisono.errors import AudioError
 
 RATE = 16000
 WINDOW_SECONDS = 30
@@ -37,18 +38,22 @@ def log_mel(wave: torch.Tensor, bands: int = 128) -> torch.Tensor:
 
 
 def whisper_features(wave: torch.Tensor, bands: int = 128) -> tuple[torch.Tensor, torch.Tensor]:
-    """Features as the published encoder reads them, filled up or cut to 30 s.
+    """Features as the published encoder reads them, filled up to 30 s.
 
     Args:
         wave: [N].
 
     Returns:
         [1, 3000, M], and the frames that are sound, int64 [1] (nothing uses them as a mask).
+
+    Raises:
+        AudioError: more than 30 s, of which the published code silently drops the rest.
     """
     samples = WINDOW_SECONDS * RATE
+    if len(wave) > samples:
+        raise AudioError(f"the recording has {len(wave) / RATE:.1f} s, TASTE hears {WINDOW_SECONDS} s: cut it")
     padded = functional.pad(wave, (0, samples - len(wave)))
-    frames = min(len(wave), samples) // HOP
-    return log_mel(padded, bands).T[None], torch.tensor([frames])
+    return log_mel(padded, bands).T[None], torch.tensor([len(wave) // HOP])
 
 
 @lru_cache(maxsize=1)

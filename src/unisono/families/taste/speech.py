@@ -315,6 +315,17 @@ class TasteSpeech:
             self._check(tokens, "these tokens")
         return swap_words(ours, theirs, words, self.hearing.text(ours.text_ids.tolist()).words[0])
 
+    def score(self, tokens: AlignedTokens) -> float:
+        """How unlikely the language model finds a reading: the published stand-in for a likelihood, lower is likelier.
+
+        Raises:
+            CheckpointError: tokens of another model.
+        """
+        self._check(tokens, "these tokens")
+        prompt = self._prompt(tokens)
+        count = torch.tensor([len(prompt.ids)])
+        return float(self.model.score(prompt.ids[None], count, prompt.word_ids[None], prompt.codes[None]))
+
     def bits_per_second(self, tokens: AlignedTokens) -> float:
         """What the codes of a recording amount to: bits of one tuple, times words, over its length."""
         from unisono.codec.quantisers import tuple_bits

@@ -118,13 +118,18 @@ class WhisperEncoder(nn.Module):
         """Log-mel frames -> what the aggregator attends.
 
         Args:
-            features: [B, M, F]; filled with 0 to twice the source positions, as published, or cut there.
+            features: [B, F, M]; filled with 0 to twice the source positions, as published.
             value_layer: hidden state whose copy gives the values; 0 is what enters the first layer.
 
         Returns:
             keys [B, S, H] after the final norm, values [B, S, H] without one.
+
+        Raises:
+            ValueError: more frames than that.
         """
         wanted = 2 * self.embed_positions.num_embeddings
+        if features.shape[1] > wanted:
+            raise ValueError(f"{features.shape[1]} frames are more than the {wanted} that this encoder hears")
         features = functional.pad(features, (0, 0, 0, wanted - features.shape[1]))
         x = functional.gelu(self.conv1(features.transpose(1, 2)))
         x = functional.gelu(self.conv2(x)).transpose(1, 2) + self.embed_positions.weight
