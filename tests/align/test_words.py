@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from unisono.align.pauses import find_pauses
-from unisono.align.words import AHEAD, settled, words_from_marks
+from unisono.align.words import settled, words_from_marks
 from unisono.errors import AlignmentError
 from unisono.interface import Audio, Span, Word
 
@@ -149,5 +149,3 @@ def test_words_of_running_sound_do_not_depend_on_what_follows(seed: int, heard: 
     told = words_from_marks(text, words, tokens, guessed, guessed[-1] / 50 + 1, audio=part, running=True)
     assert told[:count] == whole[:count]
     assert all(word.end <= heard / 50 for word in told[:count])
-    starts = [positions[word.start] / 50 for word in words]
-    assert count + 1 == len(words) or starts[count + 1] + AHEAD > heard / 50 - 0.02 or count == 0

@@ -1,5 +1,7 @@
 """Text that arrives in pieces: cut where it can be spoken, whatever the pieces."""
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -25,7 +27,7 @@ def test_the_first_clause_then_sentences():
 @given(st.lists(st.integers(0, len(TEXT)), max_size=12))
 def test_a_stream_of_text_is_cut_the_same_whatever_its_pieces(cuts):
     ends = [0, *sorted(cuts), len(TEXT)]
-    pieces = [TEXT[a:b] for a, b in zip(ends, ends[1:], strict=False)]
+    pieces = [TEXT[a:b] for a, b in pairwise(ends)]
     assert list(speakable_parts(pieces)) == list(speakable_parts([TEXT]))
 
 
