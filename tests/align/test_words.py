@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from unisono.align.pauses import find_pauses
-from unisono.align.words import words_from_marks
+from unisono.align.words import settled, words_from_marks
 from unisono.errors import AlignmentError
 from unisono.interface import Audio, Span, Word
 
@@ -128,3 +128,24 @@ def test_pauses() -> None:
     assert [time for pause in pauses for time in pause] == pytest.approx([0, 0.2, 1.0, 1.4], abs=0.03)
     assert find_pauses(Audio(np.zeros(0, np.float32), RATE)) == []
     assert find_pauses(Audio(np.ones(1, np.float32), RATE)) == []
+
+
+@given(st.integers(0, 2**31), st.integers(60, 160))
+def test_words_of_running_sound_do_not_depend_on_what_follows(seed: int, heard: int) -> None:
+    """What is settled by a part of the sound is what the whole says; marks behind the part may be guesses."""
+    draw = np.random.default_rng(seed)
+    text = "one two, three four. five six"
+    words, tokens = word_spans(text), letters(text)
+    positions = np.cumsum(draw.integers(1, 12, len(tokens))).tolist()
+    sound = draw.normal(size=(positions[-1] + 5) * 320).astype(np.float32)
+    for start in draw.integers(0, len(sound), 6):
+        sound[start : start + 4000] *= 1e-3
+    heard = min(heard, positions[-1])
+    part = Audio(sound[: heard * 320], RATE)
+    known = [mark for mark in positions if mark <= heard]
+    guessed = [*known, *range(heard + 1, heard + 1 + len(tokens) - len(known))]
+    whole = words_from_marks(text, words, tokens, positions, len(sound) / RATE, audio=Audio(sound, RATE), running=True)
+    count = settled(text, words, tokens, guessed, heard / 50)
+    told = words_from_marks(text, words, tokens, guessed, guessed[-1] / 50 + 1, audio=part, running=True)
+    assert told[:count] == whole[:count]
+    assert all(word.end <= heard / 50 for word in told[:count])

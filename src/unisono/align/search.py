@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike
 from unisono.errors import AlignmentError
 
 MOST_BYTES = 32 << 20  # of back-pointers in a search of one pass
+CELLS = 1 << 20  # of back-pointers that are unpacked at a time: 1 MB
 
 
 def search(scores: ArrayLike) -> np.ndarray:
@@ -127,8 +128,12 @@ def _forward(
 
 def _backtrack(used: np.ndarray, start: int, last: int, positions: np.ndarray) -> int:
     """Fill in the rows of a block of tokens, latest row first; `last` and the result are the k a path may have."""
-    for j in range(len(used) - 1, -1, -1):
-        bits = np.unpackbits(used[j, : last // 8 + 1])
-        last = bits.tobytes().rfind(b"\x01", 0, last + 1)  # k = 0 is always taken
-        positions[start + j] = start + j + last
+    rows, width = max(CELLS // (8 * used.shape[1]), 1), 8 * used.shape[1]
+    for high in range(len(used), 0, -rows):
+        low = max(high - rows, 0)
+        bits = np.unpackbits(used[low:high], axis=1).tobytes()
+        for j in range(high - 1, low - 1, -1):
+            begin = (j - low) * width
+            last = bits.rfind(b"\x01", begin, begin + last + 1) - begin  # k = 0 is always taken
+            positions[start + j] = start + j + last
     return last

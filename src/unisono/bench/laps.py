@@ -14,7 +14,9 @@ from typing import Any
 
 from unisono.bench.machine import synchronize
 from unisono.families.tada import choices
+from unisono.families.tada.live import Sounding
 from unisono.families.tada.speech import TadaSpeech
+from unisono.lm.rows import RowCache
 
 PARTS = ("prefill", "lm", "head", "decoder")
 
@@ -56,8 +58,11 @@ def stopwatch(tts: TadaSpeech) -> Iterator[Laps]:
         return timed_solve(head, table, noise, *args, **kwargs)
 
     patched = [(runner, "start", "prefill"), (runner, "step", "lm"), (decoder, "forward", "decoder")]
+    # Batches step through their cache, pieces of a stream are rendered by themselves; these are made for every call.
+    classes = [(RowCache, "step", "lm"), (Sounding, "_rendered", "decoder")]
+    kept = [getattr(owner, name) for owner, name, _ in classes]
     try:
-        for owner, name, part in patched:
+        for owner, name, part in [*patched, *classes]:
             setattr(owner, name, timed(part, getattr(owner, name)))
         choices.solve_flow = solve
         yield laps
@@ -65,3 +70,5 @@ def stopwatch(tts: TadaSpeech) -> Iterator[Laps]:
         choices.solve_flow = kept_solve
         for owner, name, _ in patched:
             owner.__dict__.pop(name, None)
+        for (owner, name, _), method in zip(classes, kept, strict=True):
+            setattr(owner, name, method)

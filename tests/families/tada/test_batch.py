@@ -8,6 +8,7 @@ from unisono import hub
 from unisono.errors import GenerationError, InputError
 from unisono.families.tada import choices
 from unisono.families.tada.rows import Rows
+from unisono.lm import graphs
 from unisono.lm.packing import steady
 from unisono.lm.rows import RowCache
 
@@ -136,3 +137,34 @@ def test_batch_of_the_built_in_model_is_bit_for_bit_what_is_said_alone():
     assert model.model.packing == "int8"
     for made, text in zip(model.say(texts, seed=7), texts, strict=True):
         check_row(made, model.say(text, seed=7))
+
+
+def test_cached_steps_of_fixed_shape_equal_those_of_growing_shape(tiny_model, monkeypatch):
+    """What a CUDA graph would replay, run without one, two generations in turns."""
+    monkeypatch.setattr(graphs, "ROUND", 16)
+    backbone, generator = tiny_model.model.runner(), torch.Generator().manual_seed(0)
+    fixed, held = graphs.StaticBackbone(backbone, capture=False), []
+    with torch.inference_mode():
+        for past in (20, 0, 3):
+            prompt = torch.randn(1, past, 16, generator=generator)
+            wanted, cache = backbone.start(prompt, torch.tensor([0, 0]), past + 4)
+            hidden, static = fixed.start(prompt, torch.tensor([0, 0]), past + 4)
+            assert torch.equal(hidden, wanted)
+            held = [*held[-1:], (cache, static)]
+            for _ in range(40):  # beyond the capacity that was asked for
+                for growing, same in held:
+                    embeds = torch.randn(2, 16, generator=generator)
+                    made = fixed.step(embeds, same)
+                    torch.testing.assert_close(made, backbone.step(embeds, growing), atol=1e-5, rtol=0)
+    made = sum(map(len, fixed.free.values()))
+    held, cache, static = [], None, None
+    assert sum(map(len, fixed.free.values())) == made + 1  # only the last two were in use, one of them still in `same`
+    del same
+    assert sum(map(len, fixed.free.values())) == made + 2
+    assert len({id(buffers) for spare in fixed.free.values() for buffers in spare}) == made + 2
+
+
+def test_graphs_need_a_gpu(tiny_model):
+    with pytest.raises(InputError, match="CUDA"):
+        tiny_model.model.use_graphs()
+    assert tiny_model.model.use_graphs(False).runner() is tiny_model.model.plain_runner()

@@ -39,6 +39,7 @@ from unisono.interface import Speech
 FIRST = 8  # frames of the first piece: 160 ms
 GROWTH = 3
 LARGEST = 500  # frames of a piece
+LOOK_EVERY = 4  # slots
 
 
 class Ladder:
@@ -75,11 +76,14 @@ class Sounding:
         self.done, self.phases = 0, SILENT
 
     def follow(self) -> None:
-        """Take in the slots that are new."""
-        first = self.planned.last
-        while first + len(self.gaps) < len(self.state.befores) and len(self.gaps) < self.count + 2:
+        """Take in the slots that are new; on an accelerator some at a time, since every look waits for it."""
+        state, first = self.state, self.planned.last
+        new = state.befores[first + len(self.gaps) : first + self.count + 2]
+        waiting = state.position < state.steps and len(new) < LOOK_EVERY
+        if not new or (new[0].device.type != "cpu" and waiting):
+            return
+        for gap in torch.cat(new).tolist():
             index = len(self.gaps)
-            gap = int(self.state.befores[first + index])
             self.gaps.append(self.allowed.spend(index - 1, gap) if index else gap)
             if index < self.width:
                 self.marks.append((self.marks[-1] if index else -1) + max(self.gaps[-1], 1))

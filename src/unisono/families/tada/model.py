@@ -19,6 +19,7 @@ from unisono.families.tada.options import InferenceOptions
 from unisono.files import Checkpoint
 from unisono.lm.backbone import Backbone, LlamaBackbone
 from unisono.lm.fused_head import FusedHead
+from unisono.lm.graphs import StaticBackbone
 from unisono.lm.gray import encode_gray
 from unisono.lm.head import FlowHead
 from unisono.lm.llama import Llama
@@ -71,6 +72,7 @@ class TadaForCausalLM(Checkpoint, nn.Module):
         self._attached: dict[str, Any] = {}
         self._prepared: dict[str, Any] = {}
         self._packing = "none"
+        self._graphs = False
 
     # What belongs to other files
 
@@ -230,7 +232,25 @@ class TadaForCausalLM(Checkpoint, nn.Module):
 
     def runner(self) -> Backbone:
         """The backbone, ready to be stepped; kept until the weights change."""
+        plain = self.plain_runner()
+        return self._kept("graphs", self.model, lambda: StaticBackbone(plain, capture=True)) if self._graphs else plain
+
+    def plain_runner(self) -> LlamaBackbone:
+        """The backbone as `runner` gives it without graphs."""
         return self._kept("backbone", self.model, lambda: LlamaBackbone(self.model, self._packing))
+
+    def use_graphs(self, wanted: bool = True) -> TadaForCausalLM:
+        """Replay steps as CUDA graphs, where launching kernels takes longer than running them.
+
+        Raises:
+            InputError: this model is not on a CUDA device.
+        """
+        if wanted and self.device.type != "cuda":
+            raise InputError(
+                f"CUDA graphs need a CUDA device, this model is on {self.device}: load it with device=cuda"
+            )
+        self._graphs = wanted
+        return self
 
     def flow_head(self) -> FusedHead:
         """The flow head to solve with; kept until the weights change."""

@@ -44,7 +44,7 @@ class Rows:
     """Generations that step together; rows join and leave between steps."""
 
     def __init__(self, model: TadaForCausalLM) -> None:
-        self.model, self.backbone = model, model.runner()
+        self.model, self.backbone = model, model.plain_runner()
         self.caches: dict[int, RowCache] = {}  # by branches
         self.rows: list[Row] = []
 
