@@ -26,10 +26,13 @@ from unisono.options import (
     Recording,
     Said,
     ScriptOption,
+    SeedOption,
+    SoundOption,
     TokenizerOption,
     Transcript,
     VerifierOption,
     VoicesOption,
+    WordsOption,
     dialogue_voices,
     given,
     given_script,
@@ -69,9 +72,7 @@ def top(
 @console.with_controls
 def say(
     text: Annotated[list[str] | None, typer.Argument(help='Text; "-" is standard input, none is a sentence.')] = None,
-    output: Annotated[
-        str, typer.Option("-o", "--output", help='Sound file (.wav .flac .ogg .opus .mp3); "-" is WAV on stdout.')
-    ] = "out.wav",
+    output: SoundOption = "out.wav",
     model: ModelOption = None,
     voice: Annotated[
         str | None,
@@ -82,9 +83,9 @@ def say(
     language: LanguageOption = None,
     script: ScriptOption = None,
     voices: VoicesOption = None,
-    words: Annotated[str | None, typer.Option(help="Word times (.json .srt .vtt .TextGrid .csv).")] = None,
+    words: WordsOption = None,
     plot: PlotOption = None,
-    seed: Annotated[int, typer.Option(help="Same seed, same bytes on a CPU.")] = 0,
+    seed: SeedOption = 0,
     best_of: BestOfOption = None,
     beams: BeamsOption = None,
     verifier: VerifierOption = None,
@@ -127,14 +128,12 @@ def continue_(
     recording: Recording,
     text: Said,
     tokens: Annotated[int, typer.Option(help="Make up at most so many tokens of text, 1 to 2000.")] = 40,
-    output: Annotated[
-        str, typer.Option("-o", "--output", help='Sound file (.wav .flac .ogg .opus .mp3); "-" is WAV on stdout.')
-    ] = "out.wav",
+    output: SoundOption = "out.wav",
     with_prompt: Annotated[bool, typer.Option("--with-prompt", help="Put the recording before it.")] = False,
-    words: Annotated[str | None, typer.Option(help="Word times (.json .srt .vtt .TextGrid .csv).")] = None,
+    words: WordsOption = None,
     plot: PlotOption = None,
     model: ModelOption = None,
-    seed: Annotated[int, typer.Option(help="Same seed, same bytes on a CPU.")] = 0,
+    seed: SeedOption = 0,
     device: DeviceOption = None,
     dtype: DtypeOption = None,
     quantize: QuantizeOption = None,
@@ -221,9 +220,7 @@ def encode(
 @app.command()
 def decode(
     tokens: Annotated[str, typer.Argument(help="Token or voice file (.safetensors).")],
-    output: Annotated[
-        str, typer.Option("-o", "--output", help='Sound file (.wav .flac .ogg .opus .mp3); "-" is WAV on stdout.')
-    ] = "out.wav",
+    output: SoundOption = "out.wav",
     model: ModelOption = None,
     device: DeviceOption = None,
     dtype: DtypeOption = None,
@@ -252,13 +249,11 @@ def edit(
     insert_after: Annotated[
         list[str] | None, typer.Option(metavar="WORDS=NEW", help="Words to add behind others.")
     ] = None,
-    output: Annotated[
-        str, typer.Option("-o", "--output", help='Sound file (.wav .flac .ogg .opus .mp3); "-" is WAV on stdout.')
-    ] = "out.wav",
-    words: Annotated[str | None, typer.Option(help="Word times (.json .srt .vtt .TextGrid .csv).")] = None,
+    output: SoundOption = "out.wav",
+    words: WordsOption = None,
     tokens: Annotated[str | None, typer.Option(help="Token file of the result (.safetensors).")] = None,
     plot: PlotOption = None,
-    seed: Annotated[int, typer.Option(help="Same seed, same bytes on a CPU.")] = 0,
+    seed: SeedOption = 0,
     steps: Annotated[int | None, typer.Option(help="Solver steps a token, 1 to 1000.")] = None,
     guidance: Annotated[float | None, typer.Option(help="Strength of guidance, 0 to 10; 1 is none.")] = None,
     temperature: Annotated[float | None, typer.Option(help="Scale of the noise sound starts from, 0 to 2.")] = None,

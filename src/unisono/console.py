@@ -22,8 +22,6 @@ from unisono.families.controls import CONTROLS, Control, sentence
 from unisono.files.outputs import STANDARD, all_or_none, check_output
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from unisono.interface import Audio, Speech, Voice, Word
     from unisono.speak import Spoken
 

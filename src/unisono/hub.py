@@ -24,7 +24,7 @@ from unisono.files import (
     save_voice,
 )
 from unisono.files.locate import is_complete
-from unisono.interface import SpeechModel, Voice
+from unisono.interface import SpeechModel
 
 __all__ = [
     "BUILTIN",
@@ -37,7 +37,6 @@ __all__ = [
     "convert",
     "limit_threads",
     "list_models",
-    "list_voices",
     "load",
     "load_tensors",
     "load_tokens",
@@ -46,7 +45,6 @@ __all__ = [
     "save_tensors",
     "save_tokens",
     "save_voice",
-    "voice_folder",
 ]
 
 BUILTIN = "builtin"
@@ -107,7 +105,7 @@ def load(
         device: "cpu", "cuda", "cuda:1", "mps"; None = the best this machine has for this model.
         dtype: "float32", "bfloat16", "float16"; None = float32 on CPU, bfloat16 elsewhere.
         options: what the family's loader takes beside: `tokenizer`, `codec` (folder or hub name of each, in place of
-            the model's own), `quantize` ("int8" or "none"), for Llasa `assistant`.
+            the model's own), `quantize` ("int8", "blocked" or "none"), for Llasa `assistant`.
 
     Raises:
         CheckpointError: not found, damaged, foreign, of no known family.
@@ -219,16 +217,6 @@ def family_of(folder: Path) -> str:
     if family is None:
         raise CheckpointError(f"{folder} is a model of no family that unisono knows ({', '.join(FAMILIES)})")
     return family
-
-
-def voice_folder(folder: Path) -> Path:
-    """Where a model keeps its ready voices."""
-    return folder / "voices"
-
-
-def list_voices(folder: Path) -> list[Voice]:
-    """The ready voices of a model folder, by name. Raises CheckpointError for a damaged one."""
-    return [load_voice(path) for path in sorted(voice_folder(folder).glob("*.safetensors"))]
 
 
 def list_models() -> list[KnownModel]:

@@ -27,6 +27,11 @@ CodecOption = Annotated[
 TokenizerOption = Annotated[
     str | None, typer.Option(help="Folder, tokenizer.json or hub name of a tokenizer; default is the model's own.")
 ]
+SoundOption = Annotated[
+    str, typer.Option("-o", "--output", help='Sound file (.wav .flac .ogg .opus .mp3); "-" is WAV on stdout.')
+]
+WordsOption = Annotated[str | None, typer.Option(help="Word times (.json .srt .vtt .TextGrid .csv).")]
+SeedOption = Annotated[int, typer.Option(help="Same seed, same bytes on a CPU.")]
 PlotOption = Annotated[
     str | None, typer.Option(help="Picture of waveform, spectrum, marks and words (.png .svg .pdf).")
 ]

@@ -23,7 +23,6 @@ def test_pieces_make_the_file_that_the_whole_makes(tmp_path, suffix):
         writer.close()
     first, second = (soundfile.read(tmp_path / f"{name}{suffix}") for name in "ab")
     assert first[1] == second[1] == 24000 and np.array_equal(first[0], second[0])
-    assert writer.samples == len(sound)
 
 
 @pytest.mark.parametrize("suffix", [".ogg", ".opus", ".mp3"])

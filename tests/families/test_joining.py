@@ -7,7 +7,7 @@ import pytest
 
 from unisono.errors import CheckpointError, InputError
 from unisono.families import FAMILIES, get_family, guess_family
-from unisono.families.joining import cut, join, shift, soften, speech_of
+from unisono.families.joining import Teller, join, shift, soften, speech_of
 from unisono.families.spelling import spell, spell_sentences
 from unisono.interface import Audio, Family
 from unisono.text import CharacterTokenizer
@@ -60,15 +60,20 @@ def test_joining_counts_on_from_what_was_there():
     assert join("One two.", parts[:1]).words == shift(parts[0], 0, 0).words
 
 
-@pytest.mark.parametrize("frame", [1, 7, 20, 30])
-def test_pieces_are_the_whole(frame):
-    whole = speech("One two three.")
-    pieces = cut(whole, frame / 50)
-    assert np.array_equal(np.concatenate([piece.audio for piece in pieces]), whole.audio)
+@pytest.mark.parametrize("size", [480, 3360, 9600, 14400])
+def test_what_is_told_piece_by_piece_is_the_whole(size):
+    result = spelled("One two three, four. Five!")
+    positions = [3 * (index + 1) for index in range(len(result.ids))]
+    noise = np.random.default_rng(0).normal(size=480 * (positions[-1] + 5)).astype(np.float32)
+    whole = speech_of(result, positions, Audio(noise, 24000), lead=0.05, running=True)
+    teller, pieces = Teller(result, 24000, 0.05), []
+    for start in range(0, len(noise), size):
+        known = [mark for mark in positions if mark <= (start + size) // 480 + 4]  # a few marks ahead of the sound
+        pieces.append(teller.tell(noise[start : start + size], known, last=start + size >= len(noise)))
+        assert all(word.end <= (start + size) / 24000 for word in pieces[-1].words)
+    assert np.array_equal(np.concatenate([piece.audio for piece in pieces]), noise)
     assert [word for piece in pieces for word in piece.words] == whole.words
     assert [token for piece in pieces for token in piece.tokens] == whole.tokens
-    assert all(word.start < frame / 50 for word in pieces[0].words)
-    assert all(token.position > frame for token in pieces[1].tokens)
 
 
 def test_shifting_moves_times_and_the_first_gap():

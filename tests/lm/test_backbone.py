@@ -70,13 +70,35 @@ def test_cached_equals_uncached_and_branches_share_their_past(llama, library, mo
 
 
 @torch.inference_mode()
+def test_a_shared_beginning_changes_nothing_and_is_run_once(llama, monkeypatch):
+    embeds, rows = torch.randn(1, 9, 24), torch.zeros(1, dtype=torch.long)
+    embeds_after, lengths = torch.cat([embeds[:, :6], torch.randn(1, 4, 24)], 1), []
+    forward = Llama.forward
+    monkeypatch.setattr(
+        Llama, "forward", lambda self, x, past=None: lengths.append(x.shape[1]) or forward(self, x, past)
+    )
+    runner = LlamaBackbone(llama)
+    with torch.inference_mode():
+        first, _ = runner.start(embeds, rows, 12, shared=6)
+        second, cache = runner.start(embeds_after, rows, 12, shared=6)
+        again, _ = LlamaBackbone(llama).start(embeds_after, rows, 12, shared=6)
+        whole, _ = LlamaBackbone(llama).start(embeds_after, rows, 12)
+        stepped = runner.step(torch.ones(1, 24), cache)
+        expected, _ = forward(llama, torch.cat([embeds_after, torch.ones(1, 1, 24)], 1))
+    assert lengths == [6, 3, 4, 6, 4, 10]
+    assert torch.equal(second, again) and torch.equal(first[:, :6], second[:, :6])
+    torch.testing.assert_close(second, whole, atol=1e-5, rtol=0)
+    torch.testing.assert_close(stepped, expected[:, -1], atol=1e-5, rtol=0)
+
+
 def test_half_precision_runs_where_the_library_does(llama, library):
     embeds = torch.randn(1, 7, 24).bfloat16()
     ours, _ = Llama(SIZES).eval().bfloat16().requires_grad_(False)(embeds)
     assert ours.dtype == torch.bfloat16
     backbone = LlamaBackbone(Llama(SIZES).bfloat16())
     _, cache = backbone.start(embeds, torch.zeros(2, dtype=torch.long), 9)
-    assert backbone.step(torch.randn(2, 24).bfloat16(), cache).isfinite().all()
+    stepped = backbone.step(torch.randn(2, 24).bfloat16(), cache)
+    assert stepped.isfinite().all() and stepped.dtype == torch.bfloat16
 
 
 def test_long_waves_are_stretched_and_short_ones_kept():

@@ -9,7 +9,7 @@ from unisono.lm.flow import FlowRecipe, flow_loss, flow_table, solve_flow
 from unisono.lm.fused_head import FusedHead
 from unisono.lm.head import FlowHead, sinusoid
 from unisono.lm.schedules import CFG_SCHEDULES, TIME_SCHEDULES, guidance_scale, time_grid
-from unisono.lm.solver import euler, hold_forced
+from unisono.lm.solver import SOLVERS, euler, hold_forced
 
 WIDTH, LATENT, ACOUSTIC = 16, 10, 6
 
@@ -49,10 +49,45 @@ def test_euler_follows_a_constant_field_exactly_and_a_curved_one_nearly():
     assert euler(lambda index, x: x, start + 1, grid).item() == pytest.approx(math.e, rel=1e-3)
 
 
-def test_forced_blocks_arrive_at_their_values():
+def walk(solver, steps, field, start):
+    grid = torch.linspace(0, 1, steps + 1, dtype=torch.float64).tolist()
+    times = SOLVERS[solver].nodes(grid)
+    return SOLVERS[solver].run(lambda index, x: field(times[index], x), start, grid)
+
+
+@pytest.mark.parametrize("solver", SOLVERS)
+def test_every_solver_is_exact_on_straight_ways(solver):
+    start, end = torch.tensor([0.5, -2.0]).double(), torch.tensor([3.0, 1.0]).double()
+    torch.testing.assert_close(walk(solver, 3, lambda time, x: end - start, start), end)
+
+
+@pytest.mark.parametrize(("solver", "order"), [("euler", 1), ("midpoint", 2), ("heun", 2)])
+def test_errors_fall_with_the_order_of_the_solver(solver, order):
+    # Noise N(0, 1) to data N(1, 0.3²): the flow and its end are known.
+    def field(time, x):
+        spread = (1 - time) ** 2 + 0.09 * time**2
+        return 1.0 + (0.09 * time - (1 - time)) / spread * (x - time)
+
+    start = torch.tensor([1.5], dtype=torch.float64)
+    errors = [abs(walk(solver, steps, field, start).item() - 1.45) for steps in (20, 40)]
+    assert errors[1] < errors[0] / 2**order * 1.25 and errors[1] < 0.03
+
+
+def test_dpm_needs_fewer_evaluations_than_euler_for_the_same_error():
+    def field(time, x):
+        spread = (1 - time) ** 2 + 0.09 * time**2
+        return 1.0 + (0.09 * time - (1 - time)) / spread * (x - time)
+
+    start = torch.tensor([1.5], dtype=torch.float64)
+    error = {solver: abs(walk(solver, 12, field, start).item() - 1.45) for solver in ("euler", "dpm")}
+    assert error["dpm"] < error["euler"] / 2
+
+
+@pytest.mark.parametrize("solver", SOLVERS)
+def test_forced_blocks_arrive_at_their_values(solver):
     noise, value = torch.randn(3, 5), torch.tensor([[1.0, -1.0]]).expand(3, 2)
     correct = hold_forced(noise, {2: value})
-    end = euler(lambda index, x: torch.randn_like(x), noise, [0.0, 0.5, 1.0], correct)
+    end = SOLVERS[solver].run(lambda index, x: torch.randn_like(x), noise, [0.0, 0.5, 1.0], correct)
     assert torch.equal(end[:, 2:4], value)
 
 

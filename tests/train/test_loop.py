@@ -141,7 +141,7 @@ def test_smoke_recipe_trains_every_stage_and_speaks(tmp_path: Path, monkeypatch:
 
     monkeypatch.chdir(ROOT)
     folder = run("recipes/tiny-smoke.yaml", output=str(tmp_path / "run"))
-    for stage in ("aligner", "vocoder", "codec", "language_model"):
+    for stage in ("aligner", "vocoder", "codec", "language_model", "distill"):
         curve = losses(folder / stage / "log.jsonl")
         assert list(curve.values())[-1] < 0.95 * next(iter(curve.values())), stage
     speech = unisono.load(str(folder / "package")).say("Holly trees bear berries.", seed=1)

@@ -45,13 +45,16 @@ def energy_db(audio: Audio) -> np.ndarray:
 
 def find_pauses(audio: Audio, shortest: float = SHORTEST_PAUSE) -> list[Pause]:
     """All silences of at least `shortest` seconds, in order; [] for a sound without loud and soft parts."""
-    level = energy_db(audio)
+    return silences(energy_db(audio), len(audio.samples) / audio.sample_rate, shortest)
+
+
+def silences(level: np.ndarray, seconds: float, shortest: float = SHORTEST_PAUSE) -> list[Pause]:
+    """As `find_pauses`, from the energy [E] of a sound of `seconds`; what is loud and soft is judged by these alone."""
     if not len(level):
         return []
     floor, loud = np.percentile(level, [5, 95])
     threshold = max(floor + FLOOR_PART * (loud - floor), loud - DEEPEST_DB)
     quiet = np.concatenate([[False], level < threshold, [False]])
     edges = np.flatnonzero(quiet[1:] != quiet[:-1]).reshape(-1, 2)  # [runs, 2], half-open in frames
-    seconds = len(audio.samples) / audio.sample_rate
     runs = (Pause(float(a * HOP_SECONDS), float(min(b * HOP_SECONDS, seconds))) for a, b in edges)
     return [pause for pause in runs if pause.end - pause.start >= shortest]

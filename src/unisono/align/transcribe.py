@@ -21,6 +21,8 @@ from unisono.interface import Audio
 POCKETSPHINX = "pocketsphinx"
 PUBLISHED = "nvidia/parakeet-ctc-1.1b"  # what TADA was published with
 RATE = 16000  # Hz that pocketsphinx hears
+PADDING = RATE // 5  # samples of silence before and after
+LEVEL = 0.7  # peak that every sound is brought to
 LONGEST_PIECE = 25.0  # seconds; recognisers are trained on less than 30
 SHORTEST_CUT = 5.0  # seconds that a piece lasts before a pause may end it
 Recogniser = Callable[[Audio], str]
@@ -90,20 +92,28 @@ def _pocketsphinx(language: str) -> Recogniser:
         raise InputError(f"pocketsphinx hears English, not {language!r}: give the text, or another recogniser")
     if importlib.util.find_spec("pocketsphinx") is None:
         raise InputError("the package pocketsphinx is missing: pip install pocketsphinx")
+    return hear_sphinx
 
-    def hear(audio: Audio) -> str:
-        from pocketsphinx import Decoder
 
-        decoder: Any = Decoder(samprate=RATE, loglevel="FATAL")
-        samples = np.pad(resample(audio, RATE).samples, RATE // 5)
-        peak = float(np.abs(samples).max()) or 1.0
-        decoder.start_utt()
-        decoder.process_raw((samples / peak * 0.7 * 32767).astype(np.int16).tobytes(), full_utt=True)
-        decoder.end_utt()
-        found = decoder.hyp()
-        return found.hypstr if found else ""
+def hear_sphinx(audio: Audio, **files: str) -> str:
+    """What pocketsphinx hears in mono samples [N] at any rate; "" for no words.
 
-    return hear
+    Every sound gets a decoder of its own: a used one carries its estimate of the noise over to the next sound, even
+    after `reinit_feat` and `set_cmn`, and what is heard would depend on the order.
+
+    Args:
+        files: `lm` and `dict`, the files of another language model than that of general English.
+    """
+    from pocketsphinx import Decoder
+
+    decoder: Any = Decoder(samprate=RATE, loglevel="FATAL", **files)
+    samples = np.pad(resample(audio, RATE).samples.astype(np.float32), PADDING)
+    peak = float(np.abs(samples).max()) or 1.0
+    decoder.start_utt()
+    decoder.process_raw((samples / peak * LEVEL * 32767).astype(np.int16).tobytes(), full_utt=True)
+    decoder.end_utt()
+    found = decoder.hyp()
+    return found.hypstr if found else ""
 
 
 def _pipeline(name: str, language: str) -> Recogniser:

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
-from unisono.align.pauses import Pause, find_pauses
+from unisono.align.pauses import HOP_SECONDS, Pause, energy_db, silences
 from unisono.errors import AlignmentError
 from unisono.interface import Audio, Span, Word
 from unisono.text.words import words_of_tokens
@@ -24,6 +24,7 @@ LONGEST_TAIL = 0.4  # without a recording: what is longer between two words than
 STRAY = 0.03  # a mark may lie this deep in the silence beside its word
 EDGE = 0.015  # speech is audible this much outside of a silence: its onset and its fading are soft
 SHORTEST_WORD = 0.02  # seconds, where the recording has room
+AHEAD = 0.1  # seconds of sound behind a word's first mark by which, in running sound, the word before it is settled
 
 
 class _Marks(NamedTuple):
@@ -49,6 +50,7 @@ def words_from_marks(
     *,
     lead: float = 0.0,
     audio: Audio | None = None,
+    running: bool = False,
 ) -> list[Word]:
     """Times of every word of the source text, in order, 0 <= start < end <= duration, none overlapping the next.
 
@@ -63,6 +65,8 @@ def words_from_marks(
         duration: of the sound, in seconds.
         lead: seconds by which a word starts before the mark of its first token; a property of the aligner.
         audio: the sound; silences in it decide where a word ends and the next one starts.
+        running: what is silence at a word is judged by the sound up to `AHEAD` behind it and not by all of it, so that
+            words can be told while the sound goes on (`settled`).
 
     Raises:
         AlignmentError: as many positions as tokens are wanted, or there is no sound to put words into.
@@ -74,14 +78,43 @@ def words_from_marks(
     if not duration > 0:
         raise AlignmentError(f"{len(words)} words cannot lie in a sound of {duration} s: use a longer recording")
     marks = _complete(_word_marks(text, words, tokens, positions), duration)
-    pauses = [] if audio is None else find_pauses(audio)
-    known = audio is not None
-    outer = _outer_bounds(marks[0].first, marks[-1].last, pauses, duration, lead, known)
-    inner = [_boundary(word, following, pauses, lead, known) for word, following in pairwise(marks)]
-    starts = [outer.start, *(bounds.start for bounds in inner)]
-    ends = [*(bounds.end for bounds in inner), outer.end]
+    pauses, known = _Pauses(audio, duration, running), audio is not None
+    start = _first_start(marks[0].first, pauses.near(marks[0].first), lead)
+    end = _last_end(marks[-1].last, pauses.near(duration), duration, known)
+    inner = [
+        _boundary(word, following, pauses.near(following.first), lead, known) for word, following in pairwise(marks)
+    ]
+    starts = [start, *(bounds.start for bounds in inner)]
+    ends = [*(bounds.end for bounds in inner), end]
     times = _in_order(starts, ends, duration)
     return [Word(text[span.start : span.end], *time) for span, time in zip(words, times, strict=True)]
+
+
+def settled(text: str, words: Sequence[Span], tokens: Sequence[Span], positions: Sequence[int], seconds: float) -> int:
+    """How many words are told for good by the first `seconds` of a running sound.
+
+    Args:
+        text, words, tokens: as in `words_from_marks`. positions: T frames; those behind the sound may be guesses.
+    """
+    marks = _word_marks(text, words, tokens, positions)
+    heard = [index for index, mark in enumerate(marks) if mark and mark.first + AHEAD + FRAME_SECONDS <= seconds]
+    return heard[-1] if heard else 0
+
+
+class _Pauses:
+    """The silences that a word's times are judged by: those of the whole sound, or of it up to behind the word."""
+
+    def __init__(self, audio: Audio | None, duration: float, running: bool) -> None:
+        self.level = None if audio is None else energy_db(audio)
+        self.duration, self.running = duration, running
+        self.whole = [] if audio is None or running else silences(self.level, duration)
+
+    def near(self, mark: float) -> list[Pause]:
+        """Silences by which bounds before `mark` are judged."""
+        if self.level is None or not self.running:
+            return self.whole
+        hops = round((mark + AHEAD) / HOP_SECONDS)
+        return silences(self.level[:hops], min(hops * HOP_SECONDS, self.duration))
 
 
 def _word_marks(
@@ -145,15 +178,17 @@ def _boundary(word: _Marks, following: _Marks, pauses: Sequence[Pause], lead: fl
     return _Bounds(start, start)
 
 
-def _outer_bounds(
-    first: float, last: float, pauses: Sequence[Pause], duration: float, lead: float, known: bool
-) -> _Bounds:
-    """Start of the first word, whose first mark is `first`, and end of the last one, whose last mark is `last`."""
+def _first_start(first: float, pauses: Sequence[Pause], lead: float) -> float:
+    """Start of the first word, whose first mark is `first`."""
     silence = _pause_between(pauses, 0.0, first)
-    start = first - lead if silence is None else min(silence.end, first + STRAY) - EDGE
+    return first - lead if silence is None else min(silence.end, first + STRAY) - EDGE
+
+
+def _last_end(last: float, pauses: Sequence[Pause], duration: float, known: bool) -> float:
+    """End of the last word, whose last mark is `last`."""
     silence = _pause_between(pauses, last, duration)
     tail = duration if known else min(last + TAIL, duration)
-    return _Bounds(end=tail if silence is None else max(silence.start, last) + EDGE, start=start)
+    return tail if silence is None else max(silence.start, last) + EDGE
 
 
 def _in_order(starts: Sequence[float], ends: Sequence[float], duration: float) -> list[tuple[float, float]]:

@@ -33,7 +33,6 @@ class SoundWriter:
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
-        self.samples = 0
         self.rate = 0
         self._file: soundfile.SoundFile | None = None
         self._stream: soxr.ResampleStream | None = None
@@ -62,7 +61,6 @@ class SoundWriter:
             self._open(audio.sample_rate)
         if audio.sample_rate != self.rate:
             raise AudioError(f"a piece of {audio.sample_rate} Hz cannot follow one of {self.rate} Hz")
-        self.samples += len(samples)
         self._put(samples if self._stream is None else self._stream.resample_chunk(samples))
 
     def _open(self, rate: int) -> None:

@@ -88,6 +88,12 @@ def names_of(report: Mapping[str, Any]) -> list[str]:
     return ["recordings", report["task"], *further]
 
 
+def styles_of(report: Mapping[str, Any]) -> dict[str, str]:
+    """The colour class of the recordings and of every task. Raises ValueError where there are more than colours."""
+    names = names_of(report)
+    return dict(zip(names, CLASSES[: len(names)], strict=True))
+
+
 def figures_of(report: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     """The part of the report about the recordings or a task."""
     return report if name == report["task"] else report[name]
@@ -110,7 +116,7 @@ def error_bars(report: Mapping[str, Any]) -> str:
     for key, title in keys:
         chart.text(4, y + 12, title, style="strong")
         y += 20
-        for name, style in zip(names, CLASSES, strict=False):
+        for name, style in styles_of(report).items():
             rate = figures_of(report, name)[key]
             width = max(rate / most * (WIDTH - 160), 1.5)
             chart.parts.append(f'<rect class="{style}" x="92" y="{y}" width="{width:.1f}" height="{BAR}" rx="3"/>')
@@ -132,8 +138,8 @@ def spread_of_errors(report: Mapping[str, Any]) -> str:
     most = max(0.2, min(max(values[-1] for values in rates.values()), 2.0))
     chart = Chart((0, most), (0, 1))
     chart.axes("word errors of a sentence", "share of sentences", ticks(0, most, "{:.0%}"), ticks(0, 1, "{:.0%}"))
-    for (_, values), style in reversed(list(zip(rates.items(), CLASSES, strict=False))):
-        points, height = [], 0.0
+    for name, style in reversed(styles_of(report).items()):
+        points, height, values = [], 0.0, rates[name]
         for index, rate in enumerate(values, 1):
             points += [(min(rate, most), height), (min(rate, most), index / len(values))]
             height = index / len(values)
@@ -150,7 +156,7 @@ def spectrum_lines(report: Mapping[str, Any]) -> str:
     chart = Chart((math.log(hz[1]), math.log(hz[-1])), (low, high))
     marks = [(math.log(tick), label) for tick, label in HZ_TICKS.items() if hz[1] <= tick <= hz[-1]]
     chart.axes("", "dB", marks, ticks(low, high))
-    for name, style in reversed(list(zip(names_of(report), CLASSES, strict=False))):
+    for name, style in reversed(styles_of(report).items()):
         if name in there:
             chart.line(((math.log(f), value) for f, value in zip(hz[1:], there[name][1:], strict=True)), style)
     return chart.svg("Long-term spectra")
@@ -158,14 +164,13 @@ def spectrum_lines(report: Mapping[str, Any]) -> str:
 
 def lengths(report: Mapping[str, Any]) -> str:
     """Length of what was made against that of the recording; the shaded part is 0.8 to 1.25 times as long."""
-    tasks = names_of(report)[1:]
     longest = max(sound_of(report, item, name)["seconds"] for item in report["items"] for name in names_of(report))
     edge = longest * 1.08
     chart = Chart((0, edge), (0, edge))
     corners = ((0, 0), (edge, 0.8 * edge), (edge, edge), (edge / 1.25, edge))
     chart.parts.append(f'<path class="band" d="M{"L".join("{:.1f} {:.1f}".format(*chart.at(*c)) for c in corners)}Z"/>')
     chart.axes("recording, seconds", "made, seconds", ticks(0, edge), ticks(0, edge))
-    for name, style in reversed(list(zip(tasks, CLASSES[1:], strict=False))):
+    for name, style in reversed(list(styles_of(report).items())[1:]):
         for item in report["items"]:
             sound = sound_of(report, item, name)
             failed = " failed" if sound["failures"] else ""

@@ -110,7 +110,7 @@ def _speaker(
     """The model, loaded if it is a name, with the voice it shall use."""
     if model is None or isinstance(model, str | Path):
         folder = hub.model_folder(model)
-        model = hub.load(model, device=device, dtype=dtype)
+        model = hub.load(folder, device=device, dtype=dtype)
         if not isinstance(voice, Voice):
             voice = speak.find_voice(model, folder, voice)
     elif isinstance(voice, str):

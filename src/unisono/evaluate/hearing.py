@@ -13,17 +13,12 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import numpy as np
-
-from unisono.audio import resample
+from unisono.align.transcribe import hear_sphinx
 from unisono.errors import InputError
 from unisono.interface import Audio
 
-RATE = 16000
-PADDING = RATE // 5  # samples of silence before and after
-LEVEL = 0.7  # peak that every sound is brought to
 DISCOUNT = 0.5  # taken from every bigram count, and added to every unigram count
 LEAST = 1e-6  # of a probability that is divided by or taken the logarithm of
 NEVER = -99.0  # log10 probability of what cannot be said
@@ -62,32 +57,14 @@ class DomainModel(NamedTuple):
 
 
 class Ear:
-    """A listener with one language model: that of a domain, or pocketsphinx's general English one.
-
-    Every sound gets a decoder of its own: a used one carries its estimate of the noise over to the next sound, even
-    after `reinit_feat` and `set_cmn`, and what is heard would depend on the order.
-    """
+    """A listener with one language model: that of a domain, or pocketsphinx's general English one."""
 
     def __init__(self, domain: DomainModel | None = None) -> None:
         self._given = {} if domain is None else {"lm": str(domain.language_model), "dict": str(domain.dictionary)}
 
     def hear(self, audio: Audio) -> str:
         """The words of mono float samples [N] at any rate, in the form of `clean`; "" for none."""
-        from pocketsphinx import Decoder
-
-        decoder: Any = Decoder(samprate=RATE, loglevel="FATAL", **self._given)
-        decoder.start_utt()
-        decoder.process_raw(_pcm(audio), full_utt=True)
-        decoder.end_utt()
-        heard = decoder.hyp()
-        return clean(heard.hypstr) if heard else ""
-
-
-def _pcm(audio: Audio) -> bytes:
-    """16-bit samples at `RATE` with silence around and the peak at `LEVEL`."""
-    samples = np.pad(resample(audio, RATE).samples.astype(np.float32), PADDING)
-    peak = float(np.abs(samples).max()) or 1.0
-    return (samples / peak * LEVEL * 32767).astype(np.int16).tobytes()
+        return clean(hear_sphinx(audio, **self._given))
 
 
 def write_domain_model(folder: Path, sentences: Iterable[str]) -> DomainModel:

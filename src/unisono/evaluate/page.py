@@ -67,7 +67,7 @@ def show(value: float | None, form: str) -> str:
 
 
 def _header(report: Report) -> str:
-    key = "".join(f'<i class="{c}"></i>{name}' for name, c in zip(names_of(report), charts.CLASSES, strict=False))
+    key = "".join(f'<i class="{c}"></i>{name}' for name, c in charts.styles_of(report).items())
     return (
         f"<header><h1>{escape(str(report['model']))}</h1>"
         f"<p>{report['n']} sentences of <code>{escape(report['data'])}</code>, voice {escape(report['voice'])}, "

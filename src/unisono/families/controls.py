@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -91,6 +92,14 @@ CONTROLS = (
         "logsnr",
         "where between noise and sound the steps lie",
         choices=("uniform", "cosine", "logsnr"),
+    ),
+    Control(
+        "solver",
+        "solver",
+        str,
+        "euler",
+        "how a step is taken; midpoint and heun ask the flow head twice a step",
+        choices=("euler", "midpoint", "heun", "dpm"),
     ),
     Control("guidance", "acoustic_cfg_scale", float, 1.6, "strength of guidance of the sound; 1 is none", 0, 10),
     Control(
@@ -222,13 +231,13 @@ OURS = ("duration_noise_temperature",)  # a field of `InferenceOptions` that ups
 SEED_RANGE = "0 to 2^63 − 1"
 
 
+@cache
 def builtin_options() -> Mapping[str, Any]:
-    """What the built-in model's card sets; {} where this copy has no built-in model."""
+    """What the built-in model's card sets; {} where this copy has none or a damaged one, as loading it says."""
+    card = Path(__file__).parents[1] / "builtin" / "unisono.json"
     try:
-        return json.loads((Path(__file__).parents[1] / "builtin" / "unisono.json").read_text(encoding="utf-8"))[
-            "options"
-        ]
-    except (OSError, ValueError, KeyError):
+        return json.loads(card.read_text(encoding="utf-8")).get("options", {})
+    except (OSError, ValueError):
         return {}
 
 

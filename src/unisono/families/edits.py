@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from unisono.errors import InputError
 from unisono.interface import Span
@@ -64,6 +64,12 @@ def apply_edits(text: str, edits: Sequence[Edit]) -> str:
     for edit in reversed(edits):
         text = text[: edit.span.start] + edit.new + text[edit.span.end :]
     return text
+
+
+def beginning(first: Sequence[Any], second: Sequence[Any]) -> int:
+    """How many items two texts, or lists of tokens, begin with in common."""
+    shorter = min(len(first), len(second))
+    return next((index for index in range(shorter) if first[index] != second[index]), shorter)
 
 
 def split_pair(given: str, option: str) -> tuple[str, str]:

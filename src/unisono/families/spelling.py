@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import accumulate
 
 from unisono.errors import InputError
 from unisono.interface import Span, Tokenizer
@@ -135,3 +136,15 @@ def _rates(script: Script, places: Sequence[Span]) -> list[float]:
         rate = script.rates[max(bisect_right(starts, start) - 1, 0)]
         rates.append(rate.factor if rate.start <= start < rate.end else 1.0)
     return rates
+
+
+def respelled(text: str, ids: list[int], tokenizer: Tokenizer, spell: Callable[[str], Spelled]) -> Spelled:
+    """A text whose tokens are known, spelled again; what its ids say where another version read the text otherwise."""
+    if text.strip():
+        spelled = spell(text)
+        if spelled.ids == ids:
+            return spelled
+    texts = [tokenizer.decode([token]) for token in ids]
+    ends = list(accumulate(map(len, texts)))
+    said = "".join(texts)
+    return Spelled(said, said, ids, texts, [Span(e - len(t), e) for e, t in zip(ends, texts, strict=True)])

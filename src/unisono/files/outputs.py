@@ -21,6 +21,14 @@ def is_unicode(text: str) -> bool:
     return not any("\ud800" <= character <= "\udfff" for character in text)
 
 
+def exists(path: str | Path) -> bool:
+    """Whether there is something of that name; a name that no file can have is none."""
+    try:
+        return Path(path).exists()
+    except (OSError, ValueError):  # too long, or with a NUL
+        return False
+
+
 def check_output(path: str | Path, suffixes: Sequence[str] = (), error: type[UnisonoError] = InputError) -> None:
     """Refuse, before any work is done, a file that could not be written in the end.
 

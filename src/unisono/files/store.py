@@ -12,6 +12,7 @@ import unicodedata
 from pathlib import Path
 
 from unisono.errors import InputError
+from unisono.files.outputs import exists
 from unisono.files.voices import load_voice, save_voice
 from unisono.interface import Voice
 
@@ -145,14 +146,7 @@ def _voices(folder: Path) -> dict[str, Path]:
 
 def _check_store(folder: Path) -> None:
     """Refuse a folder of voices that could not be written to, or made; nothing is made here."""
-    existing = next((path for path in (folder, *folder.parents) if _exists(path)), folder)
+    existing = next((path for path in (folder, *folder.parents) if exists(path)), folder)
     if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
         kind = "read-only" if existing.is_dir() else "no folder"
         raise InputError(f"voices cannot be kept in {folder!s:.200}, for {existing!s:.200} is {kind}: see {HOME}")
-
-
-def _exists(path: Path) -> bool:
-    try:
-        return path.exists()
-    except (OSError, ValueError):  # too long, or with a NUL
-        return False

@@ -6,28 +6,34 @@ heads, d head width.
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch import nn
 from torch.nn import functional
 
-from unisono.lm.llama import Layer, Llama, rotate
-from unisono.lm.norms import rms_norm
+from unisono.lm.llama import KeyValues, Layer, Llama, rotate
+from unisono.lm.norms import RMSNorm
 from unisono.lm.packing import FUSED_LIMIT, Product, feed_forward, product, row_format, unit_rms
+
+PREFIXES = 4  # prefills kept: a voice each
 
 
 class Backbone(Protocol):
     """What the generation loop needs of a backbone. A cache belongs to the backbone that made it."""
 
-    def start(self, embeds: torch.Tensor, branches: torch.Tensor, capacity: int) -> tuple[torch.Tensor, Any]:
+    def start(
+        self, embeds: torch.Tensor, branches: torch.Tensor, capacity: int, shared: int = 0
+    ) -> tuple[torch.Tensor, Any]:
         """Run the prefill.
 
         Args:
             embeds: [R', P, H], P may be 0.
             branches: int64 [R], which prefill row each row of the cache continues; rows with equal pasts share it.
             capacity: positions the cache will hold in the end; it grows where that was too few.
+            shared: so many first positions may be the same in further calls.
 
         Returns:
             hidden [R', P, H] after the final norm, and the cache of R rows.
@@ -45,8 +51,10 @@ class LibraryBackbone:
     def __init__(self, model: nn.Module) -> None:
         self.model = model
 
-    def start(self, embeds: torch.Tensor, branches: torch.Tensor, capacity: int) -> tuple[torch.Tensor, Any]:
-        """As `Backbone.start`."""
+    def start(
+        self, embeds: torch.Tensor, branches: torch.Tensor, capacity: int, shared: int = 0
+    ) -> tuple[torch.Tensor, Any]:
+        """As `Backbone.start`; nothing is shared."""
         from transformers import DynamicCache
 
         cache = DynamicCache(config=self.model.config)
@@ -64,11 +72,23 @@ class LibraryBackbone:
 
 @dataclass
 class LlamaCache:
-    """Keys and values of each layer [R, k, N, d] of which the first `length` positions are filled."""
+    """Keys, then values, of all layers [layers, R, 2k, N, d], of which the first `length` positions are filled."""
 
-    keys: list[torch.Tensor]
-    values: list[torch.Tensor]
+    stored: torch.Tensor
     length: int
+
+    @property
+    def capacity(self) -> int:
+        """N."""
+        return self.stored.shape[3]
+
+
+class _Prefix(NamedTuple):
+    """The beginning of a prefill: embeds [R', p, H], hidden [R', p, H], and keys and values of every layer."""
+
+    embeds: torch.Tensor
+    hidden: torch.Tensor
+    kept: list[KeyValues]
 
 
 @dataclass(frozen=True)
@@ -102,66 +122,85 @@ class LlamaBackbone:
             raise ValueError(f"{packing} weights are for models without biases")
         fused = plain and (small or packing != "none")
         self.layers = [_fused(layer, packing) if fused else _shared(layer) for layer in model.layers]
+        self.norm = _weighted(model.norm) if fused else model.norm
         self.rows = row_format(model.norm.weight, packing)
         self.tables: tuple[torch.Tensor, torch.Tensor] | None = None
+        self.prefixes: deque[_Prefix] = deque(maxlen=PREFIXES)
 
-    def start(self, embeds: torch.Tensor, branches: torch.Tensor, capacity: int) -> tuple[torch.Tensor, LlamaCache]:
+    def start(
+        self, embeds: torch.Tensor, branches: torch.Tensor, capacity: int, shared: int = 0
+    ) -> tuple[torch.Tensor, LlamaCache]:
         """As `Backbone.start`."""
         past = embeds.shape[1]
-        hidden, kept = self.model(embeds) if past else (embeds, None)
-        shape = (len(branches), self.kv_heads, max(capacity, past + 1), self.head_dim)
-        self._rope(shape[2], embeds)
-        cache = LlamaCache([], [], past)
-        for index in range(len(self.layers)):
-            keys, values = embeds.new_empty(shape), embeds.new_empty(shape)
-            if kept is not None:
-                keys[:, :, :past] = kept[index].keys[branches]
-                values[:, :, :past] = kept[index].values[branches]
-            cache.keys.append(keys)
-            cache.values.append(values)
-        return hidden, cache
+        hidden, kept = self._prefill(embeds, min(shared, past)) if past else (embeds, None)
+        shape = (len(self.layers), len(branches), 2 * self.kv_heads, max(capacity, past + 1), self.head_dim)
+        stored = embeds.new_empty(shape)
+        if kept is not None:
+            for index, pair in enumerate(kept):
+                stored[index, :, :, :past] = torch.cat(pair, 1)[branches]
+        return hidden, LlamaCache(stored, past)
+
+    def _prefill(self, embeds: torch.Tensor, shared: int) -> tuple[torch.Tensor, list[KeyValues]]:
+        """Run [R', P, H] in two parts, the first of which is kept from call to call.
+
+        The parts are the same whether the first is at hand or not, so that the numbers are.
+        """
+        if not 0 < shared < embeds.shape[1]:
+            return self.model(embeds)
+        first, rest = embeds.split([shared, embeds.shape[1] - shared], 1)
+        known = next((entry for entry in self.prefixes if torch.equal(entry.embeds, first)), None)
+        if known is None:
+            known = _Prefix(first.clone(), *self.model(first))
+            self.prefixes.appendleft(known)
+        hidden, kept = self.model(rest, known.kept)
+        return torch.cat([known.hidden, hidden], 1), kept
 
     def step(self, embeds: torch.Tensor, cache: LlamaCache) -> torch.Tensor:
         """As `Backbone.step`."""
-        position = cache.length
-        if position >= cache.keys[0].shape[2]:
-            _grow(cache)
-        cos, sin = self._rope(cache.keys[0].shape[2], embeds)
-        cos, sin, x = cos[position], sin[position], embeds
+        position, x = cache.length, embeds
+        if position >= cache.capacity:  # a text whose length was not known
+            cache.stored = functional.pad(cache.stored, (0, 0, 0, cache.capacity))
+        turn = [table[position] for table in self.rope_tables(cache.capacity, embeds)]
+        places, pasts = cache.stored.select(3, position), cache.stored.narrow(3, 0, position + 1)
         for index, layer in enumerate(self.layers):
             projected = layer.qkv(layer.norm(x)).to(x.dtype)
-            x = x + layer.out(self._attend(projected, cache, index, cos, sin).to(self.rows))
+            x = x + layer.out(self._attend(projected, places[index], pasts[index], turn).to(self.rows))
             x = x + layer.ffn(layer.ffn_norm(x))
         cache.length = position + 1
-        return rms_norm(x, self.model.norm.weight, self.model.sizes.eps)
+        return self.norm(x)
 
     def _attend(
-        self, qkv: torch.Tensor, cache: LlamaCache, index: int, cos: torch.Tensor, sin: torch.Tensor
+        self, qkv: torch.Tensor, place: torch.Tensor, past: torch.Tensor, turn: list[torch.Tensor]
     ) -> torch.Tensor:
-        """Projections [R, (h + 2k) d] of the new position -> attended [R, h d]; writes the cache."""
-        heads, kv_heads, end = self.heads, self.kv_heads, cache.length + 1
-        split = qkv.view(qkv.shape[0], heads + 2 * kv_heads, self.head_dim)
-        turned = rotate(split[:, : heads + kv_heads], cos, sin)
-        keys, values = cache.keys[index], cache.values[index]
-        keys[:, :, cache.length] = turned[:, heads:]
-        values[:, :, cache.length] = split[:, heads + kv_heads :]
-        attended = functional.scaled_dot_product_attention(
-            turned[:, :heads, None], keys[:, :, :end], values[:, :, :end], enable_gqa=heads != kv_heads
-        )
-        return attended.reshape(qkv.shape[0], heads * self.head_dim)
+        """Projections [R, (h + 2k) d] of the new position -> attended [R, h d].
 
-    def _rope(self, capacity: int, like: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Rotary tables [≥ N, d], kept from call to call."""
+        Args:
+            place: [R, 2k, d] of the cache, where the position is written. past: [R, 2k, P, d] of it, up to there.
+            turn: cosines and sines [h + 2k, d].
+        """
+        turned = rotate(qkv.view(-1, *turn[0].shape), *turn)
+        place.copy_(turned[:, self.heads :])
+        return self.mix(turned[:, : self.heads], past)
+
+    def mix(self, queries: torch.Tensor, past: torch.Tensor) -> torch.Tensor:
+        """Queries [R, h, d] of one position, keys and values [R, 2k, P, d] that they see -> attended [R, h d]."""
+        keys, values = past.chunk(2, 1)
+        attended = functional.scaled_dot_product_attention(
+            queries[:, :, None], keys, values, enable_gqa=self.heads != self.kv_heads
+        )
+        return attended.flatten(1)
+
+    def rope_tables(self, capacity: int, like: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Tables [≥ N, h + 2k, d] that turn queries and keys and leave values as they are, kept from call to call."""
         kept = None if self.tables is None else self.tables[0]
         if kept is None or len(kept) < capacity or (kept.device, kept.dtype) != (like.device, like.dtype):
-            self.tables = self.model.rope(capacity, like)
+            turned, left = (self.heads + self.kv_heads, self.kv_heads)
+            cos, sin = (table[:, None].repeat(1, turned, 1) for table in self.model.rope(capacity, like))
+            self.tables = (
+                torch.cat([cos, cos.new_ones(capacity, left, self.head_dim)], 1),
+                torch.cat([sin, sin.new_zeros(capacity, left, self.head_dim)], 1),
+            )
         return self.tables
-
-
-def _grow(cache: LlamaCache) -> None:
-    """Double the capacity, for texts whose length was not known."""
-    for tensors in (cache.keys, cache.values):
-        tensors[:] = [functional.pad(tensor, (0, 0, 0, tensor.shape[2])) for tensor in tensors]
 
 
 @torch.no_grad()
@@ -181,6 +220,12 @@ def _fused(layer: Layer, packing: str) -> _StepLayer:
             mlp.gate_proj.weight * between.weight, mlp.up_proj.weight * between.weight, mlp.down_proj.weight, packing
         ),
     )
+
+
+def _weighted(norm: RMSNorm) -> Product:
+    """A norm whose rows are weighed, as `unit_rms` computes it."""
+    weight, plain = norm.weight.detach(), unit_rms(norm.eps, norm.weight.shape[0], norm.weight.detach())
+    return lambda x: (plain(x) * weight).to(x.dtype)
 
 
 def _shared(layer: Layer) -> _StepLayer:

@@ -11,7 +11,7 @@ import torch
 from torch.nn import functional
 
 from unisono.lm.head import FlowHead, HeadModulation, Modulation
-from unisono.lm.packing import Product, feed_forward, product, row_format, unit_rms
+from unisono.lm.packing import Product, feed_forward, product, row_format, steady, unit_rms
 
 
 class FusedHead:
@@ -54,7 +54,7 @@ class FusedHead:
 
     def velocity(self, x: torch.Tensor, modulation: HeadModulation) -> torch.Tensor:
         """Points [M, X] -> velocities [M, X]; one point [1, X] serves all rows of the modulation."""
-        hidden, norm, form = functional.linear(x, self.entry), self.norm, self.form
+        hidden, norm, form = steady(self.entry, x), self.norm, self.form
         for feed, layer in zip(self.feeds, modulation.layers, strict=True):
             normed = torch.addcmul(layer.shift, norm(hidden), layer.scale)
             hidden = torch.addcmul(hidden, layer.gate, feed(normed.to(form)).to(hidden.dtype))
@@ -74,7 +74,7 @@ class FusedHead:
 
     def _split(self, rows: torch.Tensor) -> HeadModulation:
         """[M, (3L + 2) C] -> shift, scale and gate of every layer."""
-        parts = rows.split(self.width, -1)
+        parts = rows.unflatten(-1, (-1, self.width)).unbind(-2)
         layers = tuple(Modulation(*parts[start:end]) for start, end in pairwise(range(0, len(parts), 3)))
         return HeadModulation(layers, Modulation(parts[-2], parts[-1], None))
 

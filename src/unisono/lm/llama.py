@@ -82,19 +82,27 @@ class Attention(nn.Module):
         self.v_proj = nn.Linear(sizes.hidden, keys, bias=bias)
         self.o_proj = nn.Linear(queries, sizes.hidden, bias=bias)
 
-    def forward(self, x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> tuple[torch.Tensor, KeyValues]:
-        """Whole sequences [B, P, H] from position 0 -> the same, and what a cache would keep."""
+    def forward(
+        self, x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor, past: KeyValues | None = None
+    ) -> tuple[torch.Tensor, KeyValues]:
+        """Sequences [B, P, H], from position 0 or after `past` -> the same, and what a cache would keep of all."""
 
         def split(projected: torch.Tensor) -> torch.Tensor:
             return projected.unflatten(-1, (-1, self.head_dim)).transpose(1, 2)  # [B, heads, P, d]
 
         queries = rotate(split(self.q_proj(x)), cos, sin)
         kept = KeyValues(rotate(split(self.k_proj(x)), cos, sin), split(self.v_proj(x)))
+        seen = None
+        if past is not None:
+            kept = KeyValues(*(torch.cat(pair, 2) for pair in zip(past, kept, strict=True)))
+            seen = torch.ones(x.shape[1], kept.keys.shape[2], dtype=torch.bool, device=x.device)
+            seen = seen.tril(past.keys.shape[2])
         attended = functional.scaled_dot_product_attention(
             queries,
             *kept,
+            attn_mask=seen,
             dropout_p=self.dropout if self.training else 0.0,
-            is_causal=True,
+            is_causal=past is None,
             enable_gqa=self.heads != self.kv_heads,
         )
         return self.o_proj(attended.transpose(1, 2).flatten(2)), kept
@@ -124,9 +132,11 @@ class Layer(nn.Module):
         self.input_layernorm = RMSNorm(sizes.hidden, sizes.eps)
         self.post_attention_layernorm = RMSNorm(sizes.hidden, sizes.eps)
 
-    def forward(self, x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> tuple[torch.Tensor, KeyValues]:
+    def forward(
+        self, x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor, past: KeyValues | None = None
+    ) -> tuple[torch.Tensor, KeyValues]:
         """[B, P, H] -> [B, P, H] and what a cache would keep."""
-        attended, kept = self.self_attn(self.input_layernorm(x), cos, sin)
+        attended, kept = self.self_attn(self.input_layernorm(x), cos, sin, past)
         x = x + attended
         return x + self.mlp(self.post_attention_layernorm(x)), kept
 
@@ -147,19 +157,22 @@ class Llama(nn.Module):
                 if isinstance(module, nn.Linear) and module.bias is not None:
                     nn.init.zeros_(module.bias)
 
-    def forward(self, embeds: torch.Tensor) -> tuple[torch.Tensor, list[KeyValues]]:
-        """Whole sequences from position 0; padding on the right changes nothing to its left.
+    def forward(
+        self, embeds: torch.Tensor, past: list[KeyValues] | None = None
+    ) -> tuple[torch.Tensor, list[KeyValues]]:
+        """Sequences from position 0, or after what `past` holds; padding on the right changes nothing to its left.
 
         Args:
-            embeds: [B, P, H].
+            embeds: [B, P, H]. past: what an earlier call returned.
 
         Returns:
-            hidden [B, P, H] after the final norm, and keys and values of every layer.
+            hidden [B, P, H] after the final norm, and keys and values of every layer, the past's included.
         """
-        cos, sin = self.rope(embeds.shape[1], embeds)
+        before = 0 if past is None else past[0].keys.shape[2]
+        cos, sin = (table[before:] for table in self.rope(before + embeds.shape[1], embeds))
         kept = []
-        for layer in self.layers:
-            embeds, pair = layer(embeds, cos, sin)
+        for index, layer in enumerate(self.layers):
+            embeds, pair = layer(embeds, cos, sin, None if past is None else past[index])
             kept.append(pair)
         return self.norm(embeds), kept
 

@@ -9,18 +9,19 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import torch
+from torch import nn
 from torch.nn import functional
 
 PACKINGS = ("none", "blocked", "int8")
 # Parameters up to which weights are copied into fused products: the step of a small model is bound by the number of
 # calls, that of a large one by memory.
 FUSED_LIMIT = 64_000_000
-# Beyond this many rows the dense product on expanded weights wins over the packed kernel.
-FEW_ROWS = 32
+FEW_ROWS = 32  # up to which oneDNN reads large float32 weights faster
 # Weights from which float32 products of few rows are left to oneDNN (docs/performance.md): at two rows, both of
 # guidance's, it reads a large matrix 1.6 times as fast as the default does, in blocks filled up to four rows 2.3 times.
 LARGE = 1_000_000
 BLOCK_ROWS = 4
+LEAST_ROWS = 4  # from which on the float32 product of a row is the same whatever the number of rows
 KERNEL_STEP = 16  # the packed kernel reads inputs in steps of this, past the end of rows that are no multiple of it
 
 Product = Callable[[torch.Tensor], torch.Tensor]
@@ -53,7 +54,7 @@ def product(weight: torch.Tensor, packing: str) -> Product:
     large = fixed.numel() >= LARGE and fixed.device.type == "cpu" and fixed.dtype == torch.float32
     if large and torch.backends.mkldnn.is_available():
         return _blocked_product(fixed) if packing == "blocked" else _large_product(fixed)
-    return lambda rows: functional.linear(rows, fixed)
+    return lambda rows: steady(fixed, rows)
 
 
 def _large_product(weight: torch.Tensor) -> Product:
@@ -89,7 +90,9 @@ def _int8_product(weight: torch.Tensor) -> Product:
     kernel, fits = torch._weight_int8pack_mm, weight.shape[1] % KERNEL_STEP == 0
 
     def multiply(rows: torch.Tensor) -> torch.Tensor:
-        if fits and rows.shape[0] <= FEW_ROWS:
+        # Whatever the number of rows: beyond 32 the dense product is up to twice as fast, but rounds otherwise, and a
+        # row of a batch has to be what it is alone.
+        if fits:
             return kernel(rows, packed, scale)
         return functional.linear(rows, packed.to(rows.dtype)) * scale
 
@@ -98,14 +101,14 @@ def _int8_product(weight: torch.Tensor) -> Product:
 
 def feed_forward(gate: torch.Tensor, up: torch.Tensor, down: torch.Tensor, packing: str) -> Product:
     """down(SiLU(gate) · up), gate and up [inner, C] in one product: rows [M, C] -> [M, C]."""
-    back, inner = product(down, packing), gate.shape[0]
+    back = product(down, packing)
     if packing == "none" and gate.numel() >= LARGE:  # reading is all that counts: no copy
         first, second = product(gate, packing), product(up, packing)
         return lambda rows: back(functional.silu(first(rows)).mul_(second(rows)))
     both = product(torch.cat([gate, up]), packing)
 
     def run(rows: torch.Tensor) -> torch.Tensor:
-        gated, passed = both(rows).split(inner, -1)
+        gated, passed = both(rows).chunk(2, -1)
         return back(functional.silu(gated).mul_(passed))
 
     return run
@@ -120,3 +123,16 @@ def unit_rms(eps: float, width: int, like: torch.Tensor) -> Product:
         return x * torch.addcmul(least, length, length, value=share).rsqrt_()
 
     return norm
+
+
+def steady(linear: nn.Module | torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
+    """A linear layer, or the product with a weight [O, I], of rows [M, I], the same for a row alone and among others.
+
+    Few rows go through other kernels than many, which sum in another order. Low precision would make of that last
+    bit a difference that is heard.
+    """
+    count = len(rows)
+    if count < LEAST_ROWS and rows.device.type == "cpu":
+        rows = functional.pad(rows, (0, 0, 0, LEAST_ROWS - count))
+    made = linear(rows) if isinstance(linear, nn.Module) else functional.linear(rows, linear)
+    return made[:count]

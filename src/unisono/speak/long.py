@@ -56,7 +56,9 @@ def say_to(
     scores: list[list[float]] = []
     kept: list[np.ndarray] = []
     samples, rate = 0, model.sample_rate
-    for piece in model.stream(text, voice=voice, seed=seed, **options):
+    # Nobody waits for the first piece: whole sentences cost less.
+    speaking = getattr(model, "sentences", model.stream)
+    for piece in speaking(text, voice=voice, seed=seed, **options):
         sink(Audio(piece.audio, piece.sample_rate))
         words += piece.words
         tokens += piece.tokens

@@ -10,6 +10,7 @@ from unisono.align.transcribe import transcribe
 from unisono.audio import read_audio
 from unisono.errors import InputError
 from unisono.files import named_voices, read_voice, ready_voices
+from unisono.files.outputs import exists
 from unisono.interface import Audio, SpeechModel, Voice
 
 
@@ -34,7 +35,7 @@ def find_voice(
         if text is not None or asr is not None:
             raise InputError("a voice text belongs to a recording: name one as the voice, or leave the text away")
         return voice
-    if not Path(wanted).suffix and not _exists(wanted):
+    if not Path(wanted).suffix and not exists(wanted):
         raise unknown_voice(folder, wanted)
     if asr is None and (text is None or not text.strip()):
         raise InputError(
@@ -99,10 +100,3 @@ def unknown_voice(folder: Path, wanted: str) -> InputError:
     """The error that lists the names one could have meant."""
     names = ", ".join(named_voices(folder)) or "none"
     return InputError(f"there is no voice {wanted[:60]!r}; ready are: {names}; a voice file or a recording serves too")
-
-
-def _exists(name: str) -> bool:
-    try:
-        return Path(name).exists()
-    except (OSError, ValueError):  # too long, or with a NUL
-        return False

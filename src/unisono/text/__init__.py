@@ -2,6 +2,7 @@
 
 from unisono.text.characters import CharacterTokenizer
 from unisono.text.chunks import split_chunks
+from unisono.text.incoming import speakable_parts
 from unisono.text.letters import LetterSoundTokenizer
 from unisono.text.normalize import normalize
 from unisono.text.normalized import Normalized, Piece
@@ -25,6 +26,7 @@ __all__ = [
     "read_script",
     "shown_words",
     "source_words",
+    "speakable_parts",
     "split_chunks",
     "split_clauses",
     "split_sentences",

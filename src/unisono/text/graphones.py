@@ -18,7 +18,6 @@ from unisono.text.phonemes import LETTER_NAMES, LETTERS, PHONEMES, SILENT
 _P = len(PHONEMES)
 _LONG = [tuple(name.split("-")) for name in LETTER_NAMES.values() if name.count("-") > 1]
 _N_CHUNKS = 1 + _P + _P * _P + len(_LONG)
-_LENGTHS = sorted({0, 1, 2} | {len(chunk) for chunk in _LONG})
 # Prior mass of chunks of 0, 1 and 2 phonemes: one letter, one sound is the rule; without it EM lumps neighbours.
 _PRIOR = {0: 0.25, 1: 0.74}
 _PRIOR_MORE = 0.01

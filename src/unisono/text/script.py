@@ -81,7 +81,7 @@ class Script(NamedTuple):
 
     def part(self, span: Span) -> Script:
         """The script of source[span.start:span.end], under the rates that hold there; no tag may be cut in two."""
-        reader = _Reader(self.source[span.start : span.end], strict=False)
+        reader = _Reader(self.source[span.start : span.end], whole=False)
         part = reader.read()
         starts = [span.start + origin for origin in part.origins]
         first = bisect_right(self.rates, span.start, key=lambda rate: self.source_span(*rate[:2]).end)
@@ -110,12 +110,12 @@ def read_script(source: str) -> Script:
     Raises:
         InputError: a tag that is malformed, out of range, not closed, or closed without having been opened.
     """
-    return _Reader(source, strict=True).read()
+    return _Reader(source, whole=True).read()
 
 
 def show(source: str) -> tuple[Script, list[Tag]]:
     """The script and tags of what may be a piece of a text: what is not well-formed is text, rates are left out."""
-    reader = _Reader(source, strict=False)
+    reader = _Reader(source, whole=False)
     return reader.read(), reader.tags
 
 
@@ -162,10 +162,13 @@ def _trim(source: str, start: int, end: int) -> Span:
 
 
 class _Reader:
-    """Goes through a source from left to right and gathers a `Script`."""
+    """Goes through a source from left to right and gathers a `Script`.
 
-    def __init__(self, source: str, *, strict: bool) -> None:
-        self.source, self.strict = source, strict
+    whole: the source is all that was written, and what is wrong in it is an error; in a piece of it, text.
+    """
+
+    def __init__(self, source: str, *, whole: bool) -> None:
+        self.source, self.whole = source, whole
         self.tags: list[Tag] = []
         self._parts: list[str] = []
         self._origins: list[int] = []
@@ -188,17 +191,17 @@ class _Reader:
                 self._at = match.start("escape") + 2
                 self._show(self._at - 1, self._at)
             elif (error := self._take(match)) is not None:
-                if self.strict:
+                if self.whole:
                     raise InputError(error)
                 self._show(match.start(), match.end())
         self._show(self._at, len(self.source))
-        if self._open and self.strict:
+        if self._open and self.whole:
             raise InputError(f"the tag {_excerpt(self._open[-1][1])} is never closed: write [/rate] where it ends")
         return Script(
             "".join(self._parts),
             [*self._origins, len(self.source)],
             self._pauses,
-            self._rates if self.strict else [],
+            self._rates if self.whole else [],
             self._spoken,
             self.source,
         )
@@ -252,7 +255,7 @@ class _Reader:
         if not SLOWEST <= factor <= FASTEST:
             return f"the tag {_excerpt(match)} is out of range: a rate is {SLOWEST} to {FASTEST:.0f}"
         product = factor * (self._open[-1][0] if self._open else 1.0)
-        if self.strict and not SLOWEST <= product <= FASTEST:
+        if self.whole and not SLOWEST <= product <= FASTEST:
             return (
                 f"the tag {_excerpt(match)} inside of others makes a rate of {product:g}, "
                 f"{SLOWEST} to {FASTEST:.0f} can be had"
@@ -268,7 +271,7 @@ class _Reader:
         if self._open:
             self._close_range()
             self._open.pop()
-        elif self.strict:
+        elif self.whole:
             return "the tag [/rate] has no [rate:…] before it"
         self._skip_space()
         return None

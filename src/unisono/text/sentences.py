@@ -7,6 +7,8 @@ unless the full stop belongs to an abbreviation or initial; CJK 。！？ and In
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
+from itertools import pairwise
 
 from unisono.interface import Span
 from unisono.text.script import outside_tags, show
@@ -62,15 +64,8 @@ def split_sentences(text: str) -> list[Span]:
 
 def _sentences(text: str) -> list[Span]:
     """The sentences of a text without tags."""
-    spans: list[Span] = []
-    start = 0
-    for match in _END.finditer(text):
-        if match.group()[0] in ".…!?" and _goes_on(text, match):
-            continue
-        _add(spans, text, start, match.end())
-        start = match.end()
-    _add(spans, text, start, len(text))
-    return _join_marks(spans, text)
+    ends = (match for match in _END.finditer(text) if match.group()[0] not in ".…!?" or not _goes_on(text, match))
+    return _cut(text, ends)
 
 
 def split_clauses(text: str) -> list[Span]:
@@ -84,12 +79,14 @@ def split_clauses(text: str) -> list[Span]:
 
 def _clauses(text: str) -> list[Span]:
     """The clauses of a sentence without tags."""
+    return _cut(text, _CLAUSE_END.finditer(text))
+
+
+def _cut(text: str, ends: Iterable[re.Match[str]]) -> list[Span]:
+    """The parts of a text that these marks end, without the white space around them."""
     spans: list[Span] = []
-    start = 0
-    for match in _CLAUSE_END.finditer(text):
-        _add(spans, text, start, match.end())
-        start = match.end()
-    _add(spans, text, start, len(text))
+    for start, end in pairwise([0, *(match.end() for match in ends), len(text)]):
+        _add(spans, text, start, end)
     return _join_marks(spans, text)
 
 

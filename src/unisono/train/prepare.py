@@ -24,7 +24,6 @@ from unisono.audio.pitch import pitch
 from unisono.errors import AudioError, DataError, UnisonoError
 
 SAMPLE_RATE = 24000
-PITCH_RATE = 100
 CLIPS_PER_SHARD = 2000
 MAX_SILENCE = 0.6  # seconds kept before the first and after the last sound
 

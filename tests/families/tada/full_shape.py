@@ -11,6 +11,7 @@ import torch
 from published_models import write_tokenizer
 
 from unisono import hub
+from unisono.bench.random_models import SHAPES
 from unisono.files.tensors import Content, write_tensors
 
 MANIFESTS = Path(__file__).parents[2] / "golden" / "tada" / "state_dict_manifests.json"
@@ -19,32 +20,12 @@ SIZES = {"bfloat16": 2, "bool": 1}
 BLOCK = 1 << 20  # random numbers that are repeated: what counts here is their place and number
 # config.json of HumeAI/tada-1b (spec section 2.1).
 CONFIG = {
+    **SHAPES["tada-1b"],
     "model_type": "llama",
     "architectures": ["TadaForCausalLM"],
     "torch_dtype": "bfloat16",
-    "hidden_size": 2048,
-    "intermediate_size": 8192,
-    "num_hidden_layers": 16,
-    "num_attention_heads": 32,
-    "num_key_value_heads": 8,
-    "head_dim": 64,
-    "vocab_size": 128256,
-    "tie_word_embeddings": True,
-    "rope_theta": 500000.0,
-    "rope_scaling": {
-        "rope_type": "llama3",
-        "factor": 32.0,
-        "low_freq_factor": 1.0,
-        "high_freq_factor": 4.0,
-        "original_max_position_embeddings": 8192,
-    },
-    "rms_norm_eps": 1e-5,
-    "max_position_embeddings": 131072,
     "bos_token_id": 128000,
     "eos_token_id": 128001,
-    "num_time_classes": 256,
-    "head_layers": 6,
-    "head_ffn_ratio": 4.0,
 }
 
 
@@ -112,6 +93,7 @@ import sys, json
 import unisono, numpy, torch
 import unisono.families.tada.family, unisono.text
 from unisono import hub
+from unisono.bench.random_models import SHAPES
 
 def resident(key):
     return next(int(line.split()[1]) * 1024 for line in open("/proc/self/status") if line.startswith(key))

@@ -26,8 +26,8 @@ OPTIONS = InferenceOptions(num_flow_matching_steps=3, text_do_sample=False)
 class Boxes:
     """A decoder that answers with as many samples as it should."""
 
-    def to(self, device):
-        return self
+    def parameters(self):
+        yield torch.zeros(1)
 
     def __call__(self, expanded, masks):
         return expanded.sum(-1).repeat_interleave(480, 1)[:, None]

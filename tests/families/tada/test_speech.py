@@ -37,6 +37,12 @@ def equal(a, b):
     return np.array_equal(a.audio, b.audio) and a.words == b.words and a.tokens == b.tokens and a.text == b.text
 
 
+def close(pieces, whole):
+    """Whether pieces are the whole but for rounding."""
+    sound = np.concatenate([piece.audio for piece in pieces])
+    return len(sound) == len(whole.audio) and np.abs(sound - whole.audio).max() <= 1e-4
+
+
 @pytest.mark.parametrize("text", TEXTS)
 def test_say(tiny_model, text):
     speech = tiny_model.say(text, seed=3)
@@ -77,7 +83,7 @@ def test_a_list_is_spoken_one_by_one(tiny_model):
 def test_stream_is_say_in_at_least_two_pieces(tiny_model, text):
     whole, pieces = tiny_model.say(text, seed=5), list(tiny_model.stream(text, seed=5))
     assert len(pieces) >= 2 and all(len(piece.audio) for piece in pieces)
-    assert np.array_equal(np.concatenate([piece.audio for piece in pieces]), whole.audio)
+    assert close(pieces, whole)
     assert [word for piece in pieces for word in piece.words] == whole.words
     assert [token for piece in pieces for token in piece.tokens] == whole.tokens
 

@@ -7,7 +7,7 @@ import pytest
 
 from unisono.families.spelling import Spelled
 from unisono.families.tada.breaks import MARK_GAP, line
-from unisono.families.tada.timing import Tempo, Timer, cap_total
+from unisono.families.tada.timing import Allowance, Tempo, Timer
 from unisono.interface import Span
 
 
@@ -71,14 +71,20 @@ def test_nothing_asked_changes_nothing():
     assert [row[:2] for row in spoken(Tempo(0, [1.0] * 3), [0, 5, 0])[1:]] == [(0, 5), (5, 0), (0, 9)]
 
 
-@pytest.mark.parametrize("most", [6, 7, 30, 59, 60, 500])
-def test_a_cap_shortens_only_what_is_long(most):
+@pytest.mark.parametrize("most", [6, 7, 30, 59, 500])
+def test_an_allowance_cuts_only_what_would_be_too_long(most):
     gaps = [1, 40, 3, 9, 2, 5]
-    capped = cap_total(gaps, most)
-    assert sum(capped) <= most and all(1 <= a <= b for a, b in zip(capped, gaps, strict=True))
-    ceiling = max(capped)
-    assert all(a == b for a, b in zip(capped, gaps, strict=True) if b < ceiling)
-    assert cap_total([0, 0], 1) == [0, 0]
+    allowed = Allowance(Tempo(0, [1.0] * 6), 6, most)
+    spoken = [allowed.spend(index, gap) for index, gap in enumerate(gaps)]
+    assert all(1 <= a <= b for a, b in zip(spoken, gaps, strict=True)) and sum(spoken) <= max(most, 6)
+    assert allowed.drawn == 60 and allowed.spent == sum(spoken) and allowed.cut == (spoken != gaps)
+    assert allowed.cut == (most < 60)
+    assert [Allowance(Tempo(0, [1.0]), 1, 1).spend(0, gap) for gap in (0, 1, 9)] == [0, 1, 1]
+
+
+def test_an_allowance_leaves_what_was_asked_for():
+    allowed = Allowance(Tempo(0, [1.0] * 3, exact={1: 90}), 3, 10)
+    assert [allowed.spend(index, gap) for index, gap in enumerate([2, 90, 3])] == [2, 90, 3] and not allowed.cut
 
 
 def spelled(text, pauses=None, rates=()):

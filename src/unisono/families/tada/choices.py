@@ -22,6 +22,15 @@ from unisono.lm.sampling import text_probabilities
 
 def solve(model: TadaForCausalLM, plan: Plan, state: State, seen: Stepped) -> Stepped:
     """Draw noise and solve the flow for every candidate, and keep one."""
+    seen = ask(model, plan, state, seen)
+    away = None if seen.negative is None else model.condition(seen.negative)
+    solved = solve_flow(plan.head, plan.flow, seen.noise, model.condition(seen.condition), away)
+    seen = answer(model, plan, seen, solved)
+    return replace(seen, drawn=drawn_durations(model, plan, seen.chosen))
+
+
+def ask(model: TadaForCausalLM, plan: Plan, state: State, seen: Stepped) -> Stepped:
+    """What a solve begins with: drawn noise, and the hidden states that condition it, for every candidate."""
     options, config = plan.options, model.config
     candidates = options.num_acoustic_candidates
     raw = state.draws.noise(config.acoustic_dim, 2 * config.duration_bits, candidates)
@@ -30,16 +39,16 @@ def solve(model: TadaForCausalLM, plan: Plan, state: State, seen: Stepped) -> St
         noise[:, config.acoustic_dim :] = raw[:, config.acoustic_dim :].to(noise) * options.duration_noise_temperature
     positive = repeat_rows(seen.hidden[0], candidates)
     negative = repeat_rows(_negative_hidden(plan, state, seen), candidates) if plan.flow.guided else None
-    condition = model.condition(positive)
-    away = None if negative is None else model.condition(negative)
-    solved = solve_flow(plan.head, plan.flow, noise, condition, away)
+    return replace(seen, condition=positive, negative=negative, noise=noise)
+
+
+def answer(model: TadaForCausalLM, plan: Plan, seen: Stepped, solved: torch.Tensor) -> Stepped:
+    """Keep one of the solved candidates [K·B, X]; how its bits read as durations is left open."""
     scores = None
-    if candidates > 1:
-        scores = _scores(model, plan, condition, noise, solved)
+    if plan.options.num_acoustic_candidates > 1:
+        scores = _scores(model, plan, model.condition(seen.condition), seen.noise, solved)
     chosen = solved if scores is None else choose(solved, scores)
-    return replace(
-        seen, condition=positive, negative=negative, noise=noise, solved=solved, scores=scores, chosen=chosen
-    )
+    return replace(seen, solved=solved, scores=scores, chosen=chosen)
 
 
 def drawn_durations(model: TadaForCausalLM, plan: Plan, vectors: torch.Tensor) -> torch.Tensor:
@@ -51,7 +60,7 @@ def drawn_durations(model: TadaForCausalLM, plan: Plan, vectors: torch.Tensor) -
 def keep_time(model: TadaForCausalLM, plan: Plan, state: State, seen: Stepped, slot: int) -> Stepped:
     """Decide the gaps of a slot. Where they are others than the drawn ones, solve again from the same noise with their
     bits held on their path, so that the vector is one that goes with them."""
-    drawn = drawn_durations(model, plan, seen.chosen)
+    drawn = seen.drawn
     decided = [timer.decide(slot, *row) for timer, row in zip(state.timers, drawn.tolist(), strict=True)]
     gaps = torch.tensor(decided, device=drawn.device)  # [B, 4]
     changed = (gaps[:, :2] != drawn).any(1)

@@ -16,6 +16,7 @@ import torch
 
 from unisono.audio import resample
 from unisono.errors import InputError
+from unisono.families.edits import beginning
 from unisono.families.joining import speech_of
 from unisono.families.spelling import Spelled
 from unisono.families.tada.breaks import Line
@@ -23,11 +24,11 @@ from unisono.families.tada.model import TadaForCausalLM
 from unisono.families.tada.options import SpeakOptions
 from unisono.families.tada.plan import Invention, Plan, make_plan
 from unisono.families.tada.prompt import prompt_tables, sequence_ids
-from unisono.families.tada.published import run
 from unisono.families.tada.render import HOP
 from unisono.families.tada.sentence import Speaker, Take, best_take, render_line
 from unisono.families.tada.timing import Tempo
 from unisono.families.tada.voice_prompt import VoicePrompt, prompt_prefix, speaker_scorer
+from unisono.families.tada.work import Task, Work, alone, passes
 from unisono.interface import AlignedTokens, Audio, Span, Speech, Tokenizer
 
 LEAST = 1  # tokens: a finished sentence is followed by another, not by nothing
@@ -61,16 +62,16 @@ def continue_speech(speaker: Speaker, pieces: AlignedTokens, tokens: int, allowe
     Raises:
         GenerationError: a value that is not finite.
     """
-    return best_take(speaker, "the continuation", lambda: _take(speaker, pieces, tokens, allowed)).speech
+    work = best_take(speaker, "the continuation", lambda: _take(speaker, pieces, tokens, allowed))
+    return alone(speaker.model, work).speech
 
 
-@torch.inference_mode()
-def _take(speaker: Speaker, pieces: AlignedTokens, tokens: int, allowed: torch.Tensor) -> Take:
+def _take(speaker: Speaker, pieces: AlignedTokens, tokens: int, allowed: torch.Tensor) -> Work[Take]:
     """One take."""
     model, options = speaker.model, speaker.options
     left = pieces.frames - int(pieces.positions[-1])  # frames of the recording after its last mark
     plan, last = _plan(model, speaker.prompt, options, tokens, allowed, left)
-    slots = run(model, plan, speaker.draws, speaker.watch)
+    slots = yield from passes(model, Task(plan, speaker.draws, speaker.watch))
     ids = slots.text_ids[0, last + 1 : -model.config.shift_acoustic].tolist()
     script = Line(ids, list(range(len(ids))), plan.tempos[0])
     audio, positions = render_line(speaker, "the continuation", script, slots, last)
@@ -85,6 +86,7 @@ def _take(speaker: Speaker, pieces: AlignedTokens, tokens: int, allowed: torch.T
     return Take(speech, slots.vectors[0, last + 1 : last + 1 + len(ids)], ids, positions)
 
 
+@torch.inference_mode()
 def _plan(
     model: TadaForCausalLM, prompt: VoicePrompt, options: SpeakOptions, tokens: int, allowed: torch.Tensor, left: int
 ) -> tuple[Plan, int]:
@@ -121,16 +123,10 @@ def _plan(
 def _spelled(tokenizer: Tokenizer, ids: list[int]) -> Spelled:
     """Invented ids with their text; a token that only begins a character shows nothing yet."""
     text = tokenizer.decode(ids)
-    ends = [len(_common(text, tokenizer.decode(ids[: count + 1]))) for count in range(len(ids))]
+    ends = [beginning(text, tokenizer.decode(ids[: count + 1])) for count in range(len(ids))]
     ends[-1:] = [len(text)]
     spans = [Span(start, max(start, end)) for start, end in pairwise([0, *np.maximum.accumulate(ends).tolist()])]
     return Spelled(text, text, ids, [text[span.start : span.end] for span in spans], spans)
-
-
-def _common(text: str, beginning: str) -> str:
-    """What two texts begin with."""
-    count = next((i for i, (a, b) in enumerate(zip(text, beginning, strict=False)) if a != b), len(beginning))
-    return text[:count]
 
 
 def with_recording(speech: Speech, sound: Audio, pieces: AlignedTokens, heard: Spelled, lead: float) -> Speech:

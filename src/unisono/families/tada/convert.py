@@ -226,9 +226,10 @@ class _Writer:
 def _published_config(path: Path, part: str) -> str:
     """A part's configuration with what transformers writes beside."""
     values = read_json(path)
+    if "architectures" in values:
+        return path.read_text(encoding="utf-8")
     kind = CLASSES["aligner" if part.startswith("aligner-") else part]
-    text = json.dumps({"architectures": [kind], **values}, indent=2, sort_keys=True) + "\n"
-    return text if "architectures" not in values else path.read_text(encoding="utf-8")
+    return json.dumps({"architectures": [kind], **values}, indent=2, sort_keys=True) + "\n"
 
 
 def _names(path: Path) -> list[str]:
@@ -244,10 +245,10 @@ def _read_memo(source: Path, layout: str) -> dict[str, Any] | None:
     content = read_json(path)
     files = content.get("files")
     known = content.get("version") == MEMO_VERSION and content.get("to") == layout and isinstance(files, dict)
-    return files if known and all(_is_note(name, note) for name, note in files.items()) else None
+    return files if known and all(map(_is_note, files.values())) else None
 
 
-def _is_note(name: str, note: Any) -> bool:
+def _is_note(note: Any) -> bool:
     """Whether a note can be followed: it must not lead out of the folder."""
     if not isinstance(note, dict) or any(not isinstance(value, str | None) for value in note.values()):
         return False

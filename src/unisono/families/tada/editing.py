@@ -19,14 +19,14 @@ import torch
 
 from unisono.errors import GenerationError, InputError
 from unisono.families.checks import check_text
-from unisono.families.edits import Edit, apply_edits, find_edits
+from unisono.families.edits import Edit, apply_edits, beginning, find_edits
 from unisono.families.joining import speech_of
 from unisono.families.spelling import Spelled
 from unisono.families.tada.card import make_options
 from unisono.families.tada.options import SpeakOptions
+from unisono.families.tada.progress import Counter, Progress
 from unisono.families.tada.published import run
 from unisono.families.tada.splicing import decode_spliced
-from unisono.families.tada.state import Stepped
 from unisono.families.tada.voice_prompt import VoicePrompt, check_pieces, plan_sentence
 from unisono.families.tada.windows import Grid, fit
 from unisono.interface import AlignedTokens, Audio, Speech
@@ -80,7 +80,7 @@ def edit_recording(
     text: str,
     words: tuple[Any, Any, Any],
     seed: int,
-    progress: Callable[[int, int], None] | None,
+    progress: Progress | None,
     given: dict[str, Any],
 ) -> tuple[Speech, AlignedTokens]:
     """Edit a recording that says `text`; `words` are those to replace, to delete and to insert after (`find_edits`)."""
@@ -138,11 +138,11 @@ def cuts(text: str, edits: Sequence[Edit], spell: Spell) -> list[Cut]:
         start, stop = edit.span.start + shift, edit.span.end + shift
         new = spell(apply_edits(text, edits[: index + 1]))
         behind = stop + len(new.source) - len(old.source)  # where the text behind the edit begins in the new text
-        before = _common(
+        before = beginning(
             [i for i, span in zip(old.ids, old.spans, strict=True) if span.end <= start],
             [i for i, span in zip(new.ids, new.spans, strict=True) if span.end <= start],
         )
-        after = _common(
+        after = beginning(
             [i for i, span in zip(old.ids, old.spans, strict=True) if span.start >= stop][::-1],
             [i for i, span in zip(new.ids, new.spans, strict=True) if span.start >= behind][::-1],
         )
@@ -161,12 +161,6 @@ def _is_seam(text: str) -> bool:
     return not any(character.isalnum() for character in text)
 
 
-def _common(first: Sequence[int], second: Sequence[int]) -> int:
-    """How many items two lists begin with in common."""
-    pairs = zip(first, second, strict=False)
-    return next((index for index, (a, b) in enumerate(pairs) if a != b), min(len(first), len(second)))
-
-
 def edit_tokens(
     model: TadaForCausalLM,
     card: Card,
@@ -176,7 +170,7 @@ def edit_tokens(
     options: SpeakOptions,
     *,
     seed: int,
-    progress: Callable[[int, int], None] | None,
+    progress: Progress | None,
 ) -> Edited:
     """Make the edits of a recording's text in its tokens, and sound of that.
 
@@ -188,7 +182,7 @@ def edit_tokens(
     """
     draws = GeneratorDraws.seeded([seed])
     steps, pieces = cuts(tokens.text, edits, spell), pieces_of(tokens)
-    watch = _Watch(progress, sum(len(step.ids) + model.config.shift_acoustic for step in steps if step.ids))
+    watch = Counter(progress, sum(len(step.ids) + model.config.shift_acoustic for step in steps if step.ids))
     for step in steps:
         vectors, gaps = pieces.vectors[:0], []
         if step.ids:
@@ -265,7 +259,7 @@ def _speak(
     cut: Cut,
     options: SpeakOptions,
     draws: Draws,
-    watch: _Watch,
+    watch: Counter,
 ) -> tuple[torch.Tensor, list[int]]:
     """Vectors [n, A], not normalised, and gaps [n] of the new tokens of a cut."""
     heard, config = _context(pieces, cut), model.config
@@ -275,7 +269,6 @@ def _speak(
         [pieces.ids[token] for token in heard],
         vectors[None].to(model.device, model.dtype),
         gaps.clamp_min(1).cumsum(0)[None].to(model.device),
-        __import__("os").environ.get("SPK", ""),
     )
     count, shift = len(cut.ids), config.shift_acoustic
     ahead = cut.ahead[: 2 * shift]  # more than the model looks ahead
@@ -293,20 +286,3 @@ def _speak(
     made = slots.vectors[0, new].float() * config.acoustic_std + config.acoustic_mean
     before = torch.round(slots.before[0, new] / options.speed).long().clamp_min(1)
     return made.to(pieces.vectors), before.tolist()
-
-
-class _Watch:
-    """Tells how many of the single steps are done."""
-
-    def __init__(self, progress: Callable[[int, int], None] | None, total: int) -> None:
-        self.progress, self.done, self.total = progress, 0, total
-
-    def __call__(self, record: Any) -> None:
-        if self.progress is not None and isinstance(record, Stepped):
-            self.done = min(self.done + 1, self.total)
-            self.progress(self.done, self.total)
-
-    def finish(self) -> None:
-        """All is done."""
-        if self.progress is not None:
-            self.progress(self.total, self.total)

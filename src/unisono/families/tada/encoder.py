@@ -20,7 +20,7 @@ from unisono.codec.attention import LocalAttentionEncoder
 from unisono.codec.convnext import REACH, ConvNeXtBlock
 from unisono.codec.dac import WavEncoder
 from unisono.codec.segments import segments
-from unisono.errors import InputError
+from unisono.errors import CheckpointError, InputError
 from unisono.files import Checkpoint
 
 SAMPLE_RATE = 24000
@@ -93,7 +93,10 @@ class EncoderOutput:
 
         tensors, header = load_tensors(path)
         moved = {name: value.to(device) for name, value in tensors.items()}
-        return cls(**moved, text=header["text"].split("\x1f"), sample_rate=int(header["sample_rate"]))
+        try:
+            return cls(**moved, text=header["text"].split("\x1f"), sample_rate=int(header["sample_rate"]))
+        except (KeyError, TypeError, ValueError) as problem:
+            raise CheckpointError(f"{path} holds no prompt ({problem}): save one with EncoderOutput.save") from problem
 
     @classmethod
     def empty(cls, embed_dim: int = 512) -> EncoderOutput:
@@ -115,9 +118,8 @@ class EncoderOutput:
         """Print the tokens at their frames, one dot per frame between marks (first item of the batch)."""
         pieces, at = [], 0
         count = int(self.text_tokens_len[0])
-        for token, position in zip(
-            self.text_tokens[0, :count].tolist(), self.token_positions[0].tolist(), strict=False
-        ):
+        tokens, positions = self.text_tokens[0, :count].tolist(), self.token_positions[0, :count].tolist()
+        for token, position in zip(tokens, positions, strict=True):
             pieces.append("·" * max(position - at - 1, 0) + tokenizer.decode([token]))
             at = position
         print(f"{count} tokens | {float(self.audio_len[0]) / self.sample_rate:.2f}s audio")

@@ -4,7 +4,7 @@ Axes: B rows, V branches of each row (positive, negative, text-only; branch-majo
 P prompt columns, A acoustic width, X = A + 2b flowing width, H hidden width, K candidates.
 
 A `Plan` holds what is known before the first step; `start` makes a `State`; `step` advances it by one position;
-`generate_slots` runs them. Batches of equal shape already work; streaming calls `step` itself.
+`generate_slots` runs them. Batches of equal shape work too; rows of different shapes go through `rows.step_rows`.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from __future__ import annotations
 import torch
 
 from unisono.errors import GenerationError
-from unisono.families.tada.choices import choose_text, drawn_durations, keep_time, solve
+from unisono.families.tada.choices import choose_text, keep_time, solve
 from unisono.families.tada.model import TadaForCausalLM
 from unisono.families.tada.plan import Plan, Slots
 from unisono.families.tada.prompt import read_inputs
@@ -40,7 +40,7 @@ def start(
         *([rows] if plan.options.negative_row else []),
         *([rows + batch] if plan.silence is not None else []),
     ]
-    hidden, cache = backbone.start(past, torch.cat(branches), plan.steps)
+    hidden, cache = backbone.start(past, torch.cat(branches), plan.steps, plan.shared)
     if observer is not None:
         observer(Prefilled(plan.shown_ids, embeds, hidden.unflatten(0, (-1, batch))))
     nothing = plan.raw_ids.new_zeros(batch)
@@ -79,10 +79,23 @@ def step(model: TadaForCausalLM, plan: Plan, state: State, observer: Observer | 
         embeds = tokens + torch.stack([sound] * (plan.branches - 1) + [plan.silence])
     hidden = state.backbone.step(embeds.flatten(0, 1), state.cache).view(embeds.shape)
     seen = Stepped(position, ids, state.vector, state.mask, state.before, state.after, hidden)
-    if plan.draw_all or not _given(plan, slot):
+    if solves(plan, slot):
         seen = solve(model, plan, state, seen)
-        if state.timers and slot >= 0:
-            seen = keep_time(model, plan, state, seen, slot)
+    return complete(model, plan, state, seen, observer)
+
+
+def solves(plan: Plan, slot: int) -> bool:
+    """Whether a step that makes this slot draws and solves."""
+    return plan.draw_all or not _given(plan, slot)
+
+
+def complete(
+    model: TadaForCausalLM, plan: Plan, state: State, seen: Stepped, observer: Observer | None = None
+) -> State:
+    """All of a step that follows the solve: gaps, text, looking at the values, recording. Raises like `step`."""
+    position, slot = state.position, state.position - model.config.shift_acoustic
+    if seen.drawn is not None and state.timers and slot >= 0:
+        seen = keep_time(model, plan, state, seen, slot)
     if position >= state.branch_ids.shape[2] - 1 and (plan.draw_all or position < state.steps - 1):
         seen = choose_text(model, plan, state, seen)
     if observer is not None:
@@ -139,7 +152,7 @@ def _record(model: TadaForCausalLM, plan: Plan, state: State, slot: int, seen: S
         state.before, state.after = tables.before[:, slot + 1], tables.after[:, slot + 1]
         spoken = state.before
     elif seen.gaps is None:
-        state.before, state.after = drawn_durations(model, plan, seen.chosen).unbind(-1)
+        state.before, state.after = seen.drawn.unbind(-1)
         spoken = state.before
     else:
         spoken, _, state.before, state.after = seen.gaps.unbind(-1)

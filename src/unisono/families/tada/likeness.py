@@ -28,9 +28,8 @@ from unisono.lm.candidates import reference_embedding
 
 @dataclass(frozen=True)
 class Likeness:
-    """`method` "spkr_verification" or "voice_print"; `measure` (vectors [T, A] normalised, speech) -> −1 to 1."""
+    """`measure` is (vectors [T, A] normalised, speech) -> −1 to 1."""
 
-    method: str
     measure: Callable[[torch.Tensor, Speech], float]
 
     @torch.inference_mode()
@@ -62,14 +61,14 @@ def likeness_to(model: TadaForCausalLM, prompt: VoicePrompt, sample_rate: int) -
         def by_network(vectors: torch.Tensor, _: Speech) -> float:
             return float((reference_embedding(embed, vectors[None]) * reference).sum())
 
-        return Likeness("spkr_verification", by_network)
+        return Likeness(by_network)
     wave = _decoded(model, prompt)
     own = voice_print(Audio(wave, sample_rate))
 
     def by_print(_: torch.Tensor, speech: Speech) -> float:
         return similarity(voice_print(Audio(speech.audio, speech.sample_rate)), [own])
 
-    return Likeness("voice_print", by_print)
+    return Likeness(by_print)
 
 
 def _decoded(model: TadaForCausalLM, prompt: VoicePrompt) -> np.ndarray:

@@ -13,14 +13,14 @@ from unisono.families.languages import check_language
 from unisono.families.tada.card import read_card
 from unisono.families.tada.decoder import Decoder
 from unisono.families.tada.model import TadaForCausalLM
+from unisono.families.tada.recordings import CODEC
 from unisono.families.tada.speaker import AcousticSpkrVerf
 from unisono.families.tada.speech import TadaSpeech
 from unisono.files import find_folder
 from unisono.interface import Tokenizer
 from unisono.text import load_tokenizer, normalize
 
-CODEC = Path("HumeAI/tada-codec")  # where published language models find their codec
-CODEC_FOLDER = CODEC.name  # its name on disk, in or beside a model's folder
+CODEC_FOLDER = Path(CODEC).name  # its name on disk, in or beside a model's folder
 SCORER = "spkr-verf"  # subfolder of the codec with the speaker network
 TOKENIZER_FILE = "tokenizer.json"
 # Who has the tokenizer of Llama 3.2: its gated owner, for those who were let in, then copies that everyone may fetch.
@@ -44,7 +44,7 @@ def load(
         device: of all parts. dtype: of the language model; the codec stays in float32.
         tokenizer: folder, `tokenizer.json` or hub name of a tokenizer in place of the model's own.
         codec: folder or hub name of a codec in place of the model's own, see `find_codec`.
-        quantize: "int8" (CPU, float32) or "none"; None = what the model's card says, where it can be done.
+        quantize: "int8", "blocked" (CPU, float32) or "none"; None = what the model's card says, where it can be done.
         language: of texts and recordings, which picks the aligner: en ar zh de es fr it ja pl pt; None = the card's.
 
     Raises:
@@ -95,11 +95,11 @@ def find_codec(folder: Path, codec: str | Path | None = None) -> Path:
     """
     if codec is not None:
         if not str(codec).strip():
-            raise CheckpointError("the codec's name is empty: give a folder or a hub name such as HumeAI/tada-codec")
+            raise CheckpointError(f"the codec's name is empty: give a folder or a hub name such as {CODEC}")
         find_folder(codec, "decoder")
         return Path(codec).expanduser()
     beside = (folder, folder / CODEC_FOLDER, folder.parent / CODEC_FOLDER)
-    return next((place for place in beside if (place / "decoder").is_dir()), CODEC)
+    return next((place for place in beside if (place / "decoder").is_dir()), Path(CODEC))
 
 
 def find_tokenizer(folder: Path, tokenizer: str | Path | None = None) -> Tokenizer:

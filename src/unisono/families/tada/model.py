@@ -22,7 +22,7 @@ from unisono.lm.fused_head import FusedHead
 from unisono.lm.gray import encode_gray
 from unisono.lm.head import FlowHead
 from unisono.lm.llama import Llama
-from unisono.lm.packing import PACKINGS
+from unisono.lm.packing import PACKINGS, steady
 
 if TYPE_CHECKING:
     from unisono.families.tada.decoder import Decoder
@@ -96,7 +96,8 @@ class TadaForCausalLM(Checkpoint, nn.Module):
     @property
     def decoder(self) -> Decoder:
         """The attached codec decoder, on this model's device. Raises CheckpointError when there is none."""
-        return self._part("decoder").to(self.device)
+        decoder = self._part("decoder")
+        return decoder if next(decoder.parameters()).device == self.device else decoder.to(self.device)
 
     @property
     def speaker_scorer(self) -> AcousticSpkrVerf:
@@ -140,8 +141,12 @@ class TadaForCausalLM(Checkpoint, nn.Module):
             [..., H].
         """
         last = self.config.num_time_classes - 1
-        sound = self.acoustic_proj(vectors) + self.acoustic_mask_emb(masks)
+        sound = self._acoustic(vectors) + self.acoustic_mask_emb(masks)
         return sound + self.time_start_embed(before.clamp(0, last)) + self.time_end_embed(after.clamp(0, last))
+
+    def _acoustic(self, vectors: torch.Tensor) -> torch.Tensor:
+        """Projected vectors; those of single steps [B, A] do not depend on how many rows there are."""
+        return steady(self.acoustic_proj, vectors) if vectors.ndim == 2 else self.acoustic_proj(vectors)
 
     def embed(
         self,
@@ -161,7 +166,9 @@ class TadaForCausalLM(Checkpoint, nn.Module):
 
     def condition(self, hidden: torch.Tensor) -> torch.Tensor:
         """Hidden states [..., H] -> conditions of the flow head."""
-        return hidden if self.config.bottleneck_dim is None else self.bottleneck_proj(hidden)
+        if self.config.bottleneck_dim is None:
+            return hidden
+        return steady(self.bottleneck_proj, hidden) if hidden.ndim == 2 else self.bottleneck_proj(hidden)
 
     def velocity(self, points: torch.Tensor, times: torch.Tensor, hidden: torch.Tensor) -> torch.Tensor:
         """Flow velocity at points [M, X] and times [M] given hidden states [M, H]: [M, X]."""

@@ -33,7 +33,7 @@ class InferenceOptions:
         speed_up_factor: above 1 is faster; a second pass with divided durations. None = one pass.
         negative_condition_source: what guidance pushes away from: "negative_step_output", "prompt" or "zero".
         text_only_logit_scale: weight of logits that see text without sound, 0 = off.
-        solver: key of `unisono.lm.solver.SOLVERS`; ours.
+        solver: key of `unisono.lm.solver.SOLVERS`; "euler" as published, the others are ours.
         duration_noise_temperature: scale of the starting noise of the duration bits, None = as `noise_temperature`;
             ours. Little noise draws the likeliest duration, which is shorter than the mean of a skewed law.
     """

@@ -56,7 +56,7 @@ class Plan:
         raw_ids: int64 [B, N], the sequence; shown_ids: the same with the prompt's text hidden.
         branch_ids: int64 [V, B, N], the ids each branch reads.
         tables: the voice prompt, or all durations in the speed pass.
-        steps: positions to run. prefill: how many of them at once.
+        steps: positions to run. prefill: how many of them at once. shared: how many of these are the voice's alone.
         head, flow: the flow head as it runs, and the solver's table for it.
         silence: [B, H], what a text-only branch reads beside its ids, or None.
         reference: [B, E], the prompt's speaker, or None. scorer: the network that ranks by it, or None.
@@ -81,6 +81,7 @@ class Plan:
     reference: torch.Tensor | None
     scorer: AcousticSpkrVerf | None
     draw_all: bool
+    shared: int = 0
     longest: int | None = None
     tempos: tuple[Tempo, ...] = ()
     invention: Invention | None = None
@@ -119,6 +120,7 @@ def make_plan(
     show_prompt_text: bool = False,
     scorer: AcousticSpkrVerf | None = None,
     draw_all: bool = True,
+    shared: int = 0,
 ) -> Plan:
     """Work out a generation.
 
@@ -126,6 +128,7 @@ def make_plan(
         ids: int64 [B, N]. tables: of the voice prompt. steps: positions to run, default N.
         show_prompt_text: do not hide the ids before the end of the tables.
         scorer: needed for `scorer="spkr_verification"` with several candidates.
+        shared: so many first ids are the voice's and not the text's.
     """
     shown = ids if show_prompt_text else hide_text(ids, tables.width, tokenizer)
     branches = [shown]
@@ -154,6 +157,7 @@ def make_plan(
         reference=reference_embedding(speaker_embedder(model, scorer), tables.vectors) if ranked else None,
         scorer=scorer if ranked else None,
         draw_all=draw_all,
+        shared=shared,
     )
 
 
@@ -221,6 +225,7 @@ def plan_tokens(
         show_prompt_text=show_prompt_text,
         scorer=model.speaker_scorer if ranked else None,
         draw_all=draw_all,
+        shared=1 + len(prefix) + len(prompt.ids),
     )
 
 

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from unisono.errors import InputError
-from unisono.families.tada.generate import generate_slots
 from unisono.families.tada.options import InferenceOptions
-from unisono.families.tada.plan import Plan, PromptTokens, Slots, plan_tokens, speed_plan
+from unisono.families.tada.plan import Plan, PromptTokens, Slots, plan_tokens
 from unisono.families.tada.prompt import chat_prefix
 from unisono.families.tada.render import render
 from unisono.families.tada.state import Observer, Stepped
+from unisono.families.tada.work import Task, alone, passes
 from unisono.lm.draws import Draws, GeneratorDraws
 
 if TYPE_CHECKING:
@@ -136,13 +136,7 @@ def prompt_ids(model: TadaForCausalLM, prompt: EncoderOutput) -> list[int]:
 
 def run(model: TadaForCausalLM, plan: Plan, draws: Draws, observer: Observer | None = None) -> Slots:
     """One pass, or two with a speed factor."""
-    backbone = model.runner()
-    slots = generate_slots(model, plan, draws, backbone=backbone, observer=observer)
-    if plan.options.speed_up_factor is None:
-        return slots
-    with torch.inference_mode():
-        second = speed_plan(model, plan, slots)
-    return generate_slots(model, second, draws, backbone=backbone, observer=observer)
+    return alone(model, passes(model, Task(plan, draws, observer)))
 
 
 @torch.inference_mode()

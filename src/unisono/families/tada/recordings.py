@@ -141,9 +141,8 @@ class Recordings:
         vectors = encode_marks(self.encoder, wave.to(self.device), positions)
         if seed is not None:
             noise = LatentNoise(torch.Generator().manual_seed(seed))
-            vectors = self.encoder.add_noise(vectors[None], torch.ones(1, len(vectors), device=vectors.device), noise)[
-                0
-            ]
+            marked = torch.ones(1, len(vectors), device=vectors.device)
+            vectors = self.encoder.add_noise(vectors[None], marked, noise)[0]
         return AlignedTokens(
             text_ids=torch.tensor(spelled.ids),
             positions=positions,

@@ -20,13 +20,13 @@ from unisono.families.tada.card import Card
 from unisono.families.tada.likeness import Likeness
 from unisono.families.tada.model import TadaForCausalLM
 from unisono.families.tada.options import SpeakOptions
-from unisono.families.tada.plan import Slots
-from unisono.families.tada.published import run
+from unisono.families.tada.plan import Plan, Slots
 from unisono.families.tada.render import HOP, render
 from unisono.families.tada.state import Observer
-from unisono.families.tada.timing import cap_total
+from unisono.families.tada.timing import Allowance
 from unisono.families.tada.voice_prompt import VoicePrompt, plan_sentence
 from unisono.families.tada.windows import fit
+from unisono.families.tada.work import Task, Work, alone, passes
 from unisono.interface import Audio, Speech
 from unisono.lm.draws import Draws
 
@@ -66,6 +66,11 @@ def speak_sentence(speaker: Speaker, spelled: Spelled) -> Take:
     Raises:
         GenerationError: a value that is not finite.
     """
+    return alone(speaker.model, speaking(speaker, spelled))
+
+
+def speaking(speaker: Speaker, spelled: Spelled) -> Work[Take]:
+    """`speak_sentence` as work."""
     return best_take(speaker, spelled.source, lambda: _take(speaker, spelled))
 
 
@@ -82,11 +87,12 @@ def after(speaker: Speaker, voice: VoicePrompt, take: Take) -> Speaker:
         torch.cat([voice.vectors, take.vectors[None, -count:].to(voice.vectors)], 1),
         torch.cat([voice.positions, frames - before + start], 1),
         voice.system,
+        carried=count,
     )
     return replace(speaker, prompt=prompt)
 
 
-def best_take(speaker: Speaker, source: str, take: Callable[[], Take]) -> Take:
+def best_take(speaker: Speaker, source: str, take: Callable[[], Work[Take]]) -> Work[Take]:
     """One take, or with a speaker threshold as many as it needs to sound like the voice; the best of them.
 
     Args:
@@ -96,10 +102,10 @@ def best_take(speaker: Speaker, source: str, take: Callable[[], Take]) -> Take:
         GenerationWarning: no take was enough like the voice.
     """
     if speaker.likeness is None:
-        return take()
+        return (yield from take())
     options, best, scores = speaker.options, None, []
     while len(scores) <= options.retries:
-        made = take()
+        made = yield from take()
         scores.append(speaker.likeness.score(made.vectors, made.speech))
         if best is None or scores[-1] > max(scores[:-1]):
             best = made
@@ -115,9 +121,24 @@ def best_take(speaker: Speaker, source: str, take: Callable[[], Take]) -> Take:
     return best._replace(speech=replace(best.speech, speaker_scores=[scores]))
 
 
-@torch.inference_mode()
-def _take(speaker: Speaker, spelled: Spelled) -> Take:
+def _take(speaker: Speaker, spelled: Spelled) -> Work[Take]:
     """One take."""
+    planned = lay_out(speaker, spelled)
+    slots = yield from passes(speaker.model, Task(planned.plan, speaker.draws, speaker.watch))
+    return rendered_take(speaker, spelled, planned, slots)
+
+
+class Planned(NamedTuple):
+    """How a sentence will be spoken: `script`, its `plan`, and the slot `last` of what was spoken before it."""
+
+    script: Line
+    plan: Plan
+    last: int
+
+
+@torch.inference_mode()
+def lay_out(speaker: Speaker, spelled: Spelled) -> Planned:
+    """Plan a sentence."""
     model, card = speaker.model, speaker.card
     script = line(spelled, speaker.options.speed, model.tokenizer.encode(card.pause_text) if card.pause_text else [])
     plan, last = plan_sentence(
@@ -130,12 +151,20 @@ def _take(speaker: Speaker, spelled: Spelled) -> Take:
         max_gap=card.max_gap,
         tempo=script.tempo,
     )
-    slots = run(model, plan, speaker.draws, speaker.watch)
+    return Planned(script, plan, last)
+
+
+@torch.inference_mode()
+def rendered_take(speaker: Speaker, spelled: Spelled, planned: Planned, slots: Slots) -> Take:
+    """The take of a sentence's slots."""
+    script, last = planned.script, planned.last
     audio, positions = render_line(speaker, spelled.source, script, slots, last)
-    speech = speech_of(spelled, [positions[index] for index in script.shown], audio, card.word_lead)
+    shown = [positions[index] for index in script.shown]
+    speech = speech_of(spelled, shown, audio, speaker.card.word_lead, running=True)
     return Take(speech, slots.vectors[0, last + 1 : last + 1 + len(script.ids)], script.ids, positions)
 
 
+@torch.inference_mode()
 def render_line(speaker: Speaker, source: str, script: Line, slots: Slots, last: int) -> tuple[Audio, list[int]]:
     """The sound of a line's slots, and the 1-based frames [n] of their marks in it.
 
@@ -146,7 +175,10 @@ def render_line(speaker: Speaker, source: str, script: Line, slots: Slots, last:
     drawn = slots.vectors[0, last : last + count + 1 + card.end_vector].float()
     vectors = drawn * model.config.acoustic_std + model.config.acoustic_mean
     before = slots.before[0, last : last + count + 2]  # with the end token's
-    before = _capped(before, script, speaker.options.token_seconds, source)
+    allowed, gaps = allowance(speaker, script), before.tolist()
+    gaps[1:] = [allowed.spend(gap, frames) for gap, frames in enumerate(gaps[1:])]
+    warn_of_cut(speaker, source, allowed)
+    before = torch.tensor(gaps, device=before.device)
     end = before[-1:]
     rendered = render(model.decoder, vectors, torch.cat([before, end]) if card.end_vector else before)
     positions = rendered.positions[1 : count + 1].tolist()
@@ -155,22 +187,21 @@ def render_line(speaker: Speaker, source: str, script: Line, slots: Slots, last:
     return Audio(fit(rendered.audio, frames * HOP), card.sample_rate), positions
 
 
-def _capped(before: torch.Tensor, script: Line, seconds: float, source: str) -> torch.Tensor:
-    """Gaps [n + 2], the drawn ones among them cut to the longest time that a text may take."""
-    most = int((len(script.ids) + SPARE_TOKENS) * seconds * FRAMES_PER_SECOND)
-    if int(before[1:].sum()) <= most:
-        return before
-    gaps = before.tolist()
-    free = [index for index in range(1, len(gaps)) if not script.tempo.forced(index - 1)]
-    drawn = [gaps[index] for index in free]
-    if sum(drawn) <= most:
-        return before
-    for index, gap in zip(free, cap_total(drawn, most), strict=True):
-        gaps[index] = gap
+def allowance(speaker: Speaker, script: Line) -> Allowance:
+    """The longest time that a line may take."""
+    count = len(script.ids)
+    most = int((count + SPARE_TOKENS) * speaker.options.token_seconds * FRAMES_PER_SECOND)
+    return Allowance(script.tempo, count + 1, most)
+
+
+def warn_of_cut(speaker: Speaker, source: str, allowed: Allowance) -> None:
+    """Say that gaps were cut, if they were."""
+    if not allowed.cut:
+        return
     warnings.warn(
-        f"{source.strip()[:30]!r} came out {sum(drawn) / FRAMES_PER_SECOND:.1f} seconds long and was cut to "
-        f"{most / FRAMES_PER_SECOND:.1f} (token_seconds is {seconds:g}): its sound is not to be trusted",
+        f"{source.strip()[:30]!r} came out {allowed.drawn / FRAMES_PER_SECOND:.1f} seconds long and was cut to "
+        f"{allowed.spent / FRAMES_PER_SECOND:.1f} (token_seconds is {speaker.options.token_seconds:g}): its sound is "
+        "not to be trusted",
         GenerationWarning,
         stacklevel=2,
     )
-    return torch.tensor(gaps, device=before.device)

@@ -5,36 +5,40 @@ Axes: N samples, L frames of 1/50 s, T tokens, A vector width.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import cached_property
-from itertools import accumulate
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from unisono.align.transcribe import Recogniser
+from unisono.errors import InputError
+from unisono.families.arriving import ArrivingText
 from unisono.families.checks import check_seed, check_sound, check_text, check_voice
 from unisono.families.controls import documented
-from unisono.families.joining import FRAMES_PER_SECOND, cut, join, shift, soften, speech_of
-from unisono.families.spelling import Spelled, spell_sentences
+from unisono.families.joining import FRAMES_PER_SECOND, join, shift, speech_of
+from unisono.families.spelling import Spelled, respelled, spell_sentences
 from unisono.families.tada.aligner import Aligner
 from unisono.families.tada.card import Card, make_options
 from unisono.families.tada.continuing import check_count, continue_speech, speakable, with_recording
 from unisono.families.tada.encoder import Encoder
+from unisono.families.tada.engine import Engine, Job
 from unisono.families.tada.likeness import find_likeness
+from unisono.families.tada.live import saying, streaming
 from unisono.families.tada.model import TadaForCausalLM
 from unisono.families.tada.options import InferenceOptions
+from unisono.families.tada.progress import Counter, Progress
 from unisono.families.tada.recordings import Recordings
-from unisono.families.tada.sentence import Speaker, after, speak_sentence
-from unisono.families.tada.state import Stepped
+from unisono.families.tada.sentence import Speaker
 from unisono.families.tada.voice_prompt import check_pieces, pieces_prompt, voice_prompt
 from unisono.families.tada.windows import Grid, decode_grid, fit
+from unisono.families.tada.work import heard
 from unisono.files import load_voice, read_voice
-from unisono.interface import AlignedTokens, Audio, Span, Speech, Tokenizer, Voice
+from unisono.interface import AlignedTokens, Audio, Speech, Tokenizer, Voice
 from unisono.lm.draws import GeneratorDraws
 
-Progress = Callable[[int, int], None]
 Replacements = Mapping[str, str] | Sequence[tuple[str, str]]
 
 
@@ -82,7 +86,7 @@ class TadaSpeech:
     @documented
     def say(
         self,
-        text: str | Sequence[str],
+        text: str | Sequence[str] | Iterator[str],
         *,
         voice: Voice | None = None,
         seed: int = 0,
@@ -92,7 +96,8 @@ class TadaSpeech:
         """Speak.
 
         Args:
-            text: one text, or several, each spoken as if it were alone.
+            text: one text, or several, each spoken as if it were alone; an iterator is one text that comes in pieces,
+                see `stream`.
             voice: None = the model's own.
             seed: same seed, same bytes on a CPU.
             progress: called with (tokens done, tokens in all) while speaking.
@@ -107,12 +112,72 @@ class TadaSpeech:
             GenerationError: a value that is not finite.
         """
         if isinstance(text, Sequence) and not isinstance(text, str):
-            return [self.say(item, voice=voice, seed=seed, progress=progress, **options) for item in text]
-        return join(text, list(self._sentences(text, voice, seed, progress, options)))
+            return self._say_all(text, voice, seed, progress, options)
+        said, pieces = ArrivingText(text), deque()
+        speaker, sentences = self._speaker(said, voice, seed, Counter(progress), options)
+        parts = list(heard(self.model, saying(speaker, sentences, pieces), pieces))
+        speaker.watch.finish()
+        return join(said.source, parts)
+
+    def _say_all(
+        self, texts: Sequence[str], voice: Any, seed: int, progress: Progress | None, given: dict[str, Any]
+    ) -> list[Speech]:
+        """Several texts, as many together as the engine has room for."""
+        voices = list(voice) if isinstance(voice, Sequence) else [voice] * len(texts)
+        if len(voices) != len(texts):
+            raise InputError(f"got {len(voices)} voices for {len(texts)} texts: give one, or one for each text")
+        watch, engine = Counter(progress), Engine(self.model)
+        asked = [
+            self._speaker(ArrivingText(text), own, seed, watch, given) for text, own in zip(texts, voices, strict=True)
+        ]
+        jobs = [engine.submit(partial(saying, *each)) for each in asked]
+        spoken = [join(text, engine.finish(job)) for text, job in zip(texts, jobs, strict=True)]
+        watch.finish()
+        return spoken
+
+    def submit(
+        self,
+        engine: Engine,
+        text: str,
+        *,
+        voice: Voice | None = None,
+        seed: int = 0,
+        progress: Progress | None = None,
+        **options: Any,
+    ) -> Job:
+        """Add a text to those that an engine speaks: its job's `pieces` are what `stream` yields. Raises as it does."""
+        said = ArrivingText(text)
+        speaker, sentences = self._speaker(said, voice, seed, Counter(progress), options)
+        return engine.submit(partial(streaming, speaker, sentences, said.arrives))
+
+    def engine(self, rows: int | None = None) -> Engine:
+        """What speaks many texts at once, at most `rows` together (`submit`)."""
+        return Engine(self.model, rows)
+
+    def sentences(
+        self,
+        text: str | Iterable[str],
+        *,
+        voice: Voice | None = None,
+        seed: int = 0,
+        progress: Progress | None = None,
+        **options: Any,
+    ) -> Iterator[Speech]:
+        """What `say` returns, sentence by sentence; arguments, errors and times are as for `stream`.
+
+        This takes less computing than `stream`, and longer until the first sound.
+        """
+        said, pieces, samples, last = ArrivingText(text), deque(), 0, 0
+        speaker, sentences = self._speaker(said, voice, seed, Counter(progress), options)
+        for part in heard(self.model, saying(speaker, sentences, pieces), pieces):
+            moved = shift(part, samples, last)
+            samples, last = samples + len(part.audio), moved.tokens[-1].position
+            yield moved
+        speaker.watch.finish()
 
     def stream(
         self,
-        text: str,
+        text: str | Iterable[str],
         *,
         voice: Voice | None = None,
         seed: int = 0,
@@ -121,41 +186,43 @@ class TadaSpeech:
     ) -> Iterator[Speech]:
         """Speak in pieces, at least two, which together are what `say` returns; arguments and errors are as there.
 
-        Times of words and tokens count from the start of the whole; a word is in the piece in which it begins.
-        """
-        samples, last = 0, 0
-        for part in self._sentences(text, voice, seed, progress, options):
-            middle = round(part.duration * FRAMES_PER_SECOND / 2) / FRAMES_PER_SECOND
-            offset = samples / part.sample_rate
-            yield from cut(shift(part, samples, last), middle, offset)
-            last = round(offset * FRAMES_PER_SECOND) + part.tokens[-1].position
-            samples += len(part.audio)
+        The first piece comes as soon as there is something to be heard, later ones are longer. Times of words and
+        tokens count from the start of the whole; a word is in the piece in which it ends.
 
-    def _sentences(
-        self, text: str, voice: Voice | None, seed: int, progress: Progress | None, given: dict[str, Any]
-    ) -> Iterator[Speech]:
-        """Speak sentence by sentence; whatever can be refused is refused before the first one."""
+        Args:
+            text: may also come in pieces, from a language model; speaking begins with its first clause and goes on
+                sentence by sentence (`text.speakable_parts`). It is what `say` makes of an iterator of the pieces.
+        """
+        said, pieces = ArrivingText(text), deque()
+        speaker, sentences = self._speaker(said, voice, seed, Counter(progress), options)
+        yield from heard(self.model, streaming(speaker, sentences, said.arrives, pieces), pieces)
+        speaker.watch.finish()
+
+    def _speaker(
+        self, text: ArrivingText, voice: Voice | None, seed: int, watch: Counter, given: dict[str, Any]
+    ) -> tuple[Speaker, Iterator[Spelled]]:
+        """Who speaks, and sentences as they come; whatever can be refused is refused before the first one."""
         options, draws = make_options(self.card, given), GeneratorDraws.seeded([check_seed(seed)])
-        card = self.card
-        spelled = spell_sentences(
-            check_text(text),
-            self.tokenizer,
-            style=card.style,
-            language=card.language,
-            leading_space=card.leading_space,
-        )
+        text.read(self._spell_sentences)
         voice = check_voice(voice) or self.default_voice
         if voice is not None:
             self.recordings.maker.check(voice.tokens, f"voice {voice.name}")
-        prompt = voice_prompt(self.model, voice, card.speaker_prompt)
-        watch = _Counter(progress, self._steps(spelled, options))
+        prompt = voice_prompt(self.model, voice, self.card.speaker_prompt)
         likeness = find_likeness(self.model, prompt, options, self.sample_rate)
-        speaker = Speaker(self.model, card, prompt, options, draws, likeness, watch)
-        for index, sentence in enumerate(spelled):
-            take = speak_sentence(speaker, sentence)
-            yield soften(take.speech, start=index > 0, end=index + 1 < len(spelled))
-            speaker = after(speaker, prompt, take)
-        watch.finish()
+
+        def count(sentences: Sequence[Spelled]) -> None:
+            watch.total += self._steps(sentences, options)
+
+        count(text.first)
+        speaker = Speaker(self.model, self.card, prompt, options, draws, likeness, watch)
+        return speaker, text.sentences(count)
+
+    def _spell_sentences(self, text: str) -> list[Spelled]:
+        """The sentences of a text as this model reads them. Raises InputError for one that cannot be spoken."""
+        card = self.card
+        return spell_sentences(
+            check_text(text), self.tokenizer, style=card.style, language=card.language, leading_space=card.leading_space
+        )
 
     @documented
     def continue_(
@@ -192,7 +259,7 @@ class TadaSpeech:
         pieces = self.encode(sound, text=text)
         heard = self._respell(pieces)
         prompt = pieces_prompt(self.model, pieces)
-        watch = _Counter(progress, tokens + self.model.config.shift_acoustic)
+        watch = Counter(progress, tokens + self.model.config.shift_acoustic)
         likeness = find_likeness(self.model, prompt, chosen, self.sample_rate)
         speaker = Speaker(self.model, self.card, prompt, chosen, draws, likeness, watch)
         speech = continue_speech(speaker, pieces, tokens, self._speakable)
@@ -317,33 +384,8 @@ class TadaSpeech:
 
     def _respell(self, tokens: AlignedTokens) -> Spelled:
         """The text of a token file, spelled again; what its ids say where another version read the text otherwise."""
-        ids = tokens.text_ids.tolist()
-        if tokens.text.strip():
-            spelled = self.spell(tokens.text)
-            if spelled.ids == ids:
-                return spelled
-        texts = [self.tokenizer.decode([token]) for token in ids]
-        ends = list(accumulate(map(len, texts)))
-        text = "".join(texts)
-        return Spelled(text, text, ids, texts, [Span(e - len(t), e) for e, t in zip(ends, texts, strict=True)])
+        return respelled(tokens.text, tokens.text_ids.tolist(), self.tokenizer, self.spell)
 
     def spell(self, text: str) -> Spelled:
         """Text as this model reads it. Raises InputError when it can read nothing of it."""
         return self.recordings.spell(text)
-
-
-class _Counter:
-    """An observer of the sampling loop that tells how many of the single steps are done."""
-
-    def __init__(self, progress: Progress | None, total: int) -> None:
-        self.progress, self.done, self.total = progress, 0, total
-
-    def __call__(self, record: Any) -> None:
-        if self.progress is not None and isinstance(record, Stepped):
-            self.done = min(self.done + 1, self.total)
-            self.progress(self.done, self.total)
-
-    def finish(self) -> None:
-        """All is done, however many steps the prefill saved."""
-        if self.progress is not None:
-            self.progress(self.total, self.total)

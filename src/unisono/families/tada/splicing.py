@@ -92,9 +92,8 @@ def _zones(stretches: Sequence[Stretch], margin: int, length: int) -> list[Stret
     """The stretches of the result whose samples differ from the recording's, with a margin, run together."""
     zones: list[Stretch] = []
     for index, stretch in enumerate(stretches):
-        moved = (
-            index and stretch.shift is not None and stretches[index - 1].shift is not None
-        )  # cut with nothing between
+        # something was cut out, and nothing put in its place
+        moved = index and stretch.shift is not None and stretches[index - 1].shift is not None
         if stretch.shift is not None and not moved:
             continue
         start = max(stretch.start - margin, 0)

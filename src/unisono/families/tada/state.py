@@ -63,8 +63,9 @@ class Stepped:
     """What one step saw and made; every tensor as the step had it, None where the step made none.
 
     ids [V, B]; vector, mask, before, after as read by the positive branch; hidden [V, B, H]; condition, negative
-    [K·B, H]; noise (scaled), solved [K·B, X]; scores [K, B]; chosen [B, X]; gaps int64 [B, 4], `timing.Decided`
-    where they were decided and not just drawn; logits [V, B, vocabulary], probabilities [B, vocabulary], token [B].
+    [K·B, H]; noise (scaled), solved [K·B, X]; scores [K, B]; chosen [B, X]; drawn int64 [B, 2], its durations; gaps
+    int64 [B, 4], `timing.Decided` where they were decided and not just drawn; logits [V, B, vocabulary], probabilities
+    [B, vocabulary], token [B].
     """
 
     position: int
@@ -80,6 +81,7 @@ class Stepped:
     solved: torch.Tensor | None = None
     scores: torch.Tensor | None = None
     chosen: torch.Tensor | None = None
+    drawn: torch.Tensor | None = None
     gaps: torch.Tensor | None = None
     logits: torch.Tensor | None = None
     probabilities: torch.Tensor | None = None

@@ -99,15 +99,30 @@ def _scaled(drawn: int, factor: float) -> int:
     return drawn if factor == 1 else max(1, math.floor(max(drawn, 1) / factor + 0.5))
 
 
-def cap_total(gaps: Sequence[int], most: int) -> list[int]:
-    """Shorten the longest gaps, and as few as can be, until all together take at most `most` frames.
+class Allowance:
+    """Walks through the drawn gaps of one text and keeps them within the longest time that it may take.
 
-    Gaps keep at least one frame each, so that the result can be longer than `most` where there are more gaps.
+    A gap is cut where it would leave later ones less than half of their even share, or less than a frame each. What is
+    decided of a gap does not depend on later ones: they may not be drawn yet when it is heard. Gaps that are asked for
+    are beside it.
+
+    Attributes:
+        drawn, spent: frames of all gaps so far, as drawn and as they are spoken. cut: whether any of them was cut.
     """
-    if sum(gaps) <= most:
-        return list(gaps)
-    low, high = 1, max(gaps)
-    while low < high:  # the highest ceiling that fits
-        middle = (low + high + 1) // 2
-        low, high = (middle, high) if sum(min(gap, middle) for gap in gaps) <= most else (low, middle - 1)
-    return [min(gap, low) for gap in gaps]
+
+    def __init__(self, asked: Tempo, gaps: int, most: int) -> None:
+        """`most` frames for the drawn ones among `gaps` gaps."""
+        self.tempo, self.most, self.share = asked, most, max(most / 2 / max(gaps, 1), 1)
+        self.rest = sum(not asked.forced(gap) for gap in range(gaps))
+        self.drawn = self.spent = 0
+        self.cut = False
+
+    def spend(self, gap: int, frames: int) -> int:
+        """The frames that a gap gets; gaps come in their order."""
+        if self.tempo.forced(gap):
+            return frames
+        self.rest -= 1
+        taken = min(frames, max(self.most - self.spent - math.ceil(self.rest * self.share), 1))
+        self.drawn, self.spent = self.drawn + frames, self.spent + taken
+        self.cut = self.cut or taken < frames
+        return taken

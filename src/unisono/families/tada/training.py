@@ -11,8 +11,10 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from unisono.families.tada.prompt import chat_prefix
+from unisono.families.tada.prompt import chat_prefix, negative_ids
 from unisono.interface import Tokenizer
+
+__all__ = ["Hiding", "Layout", "Passage", "collate", "hide_text", "lay_out", "negative_ids"]
 
 LAST_AFTER = 1  # *after* of the end slot, as the speed pass has it
 

@@ -21,12 +21,16 @@ from unisono.interface import AlignedTokens, Voice
 
 @dataclass(frozen=True)
 class VoicePrompt:
-    """`ids` [T]; `vectors` float [1, T, A], normalised; `positions` int64 [1, T], 1-based frames; `system` text."""
+    """`ids` [T]; `vectors` float [1, T, A], normalised; `positions` int64 [1, T], 1-based frames; `system` text.
+
+    The last `carried` tokens are not the voice's but those of what was spoken before.
+    """
 
     ids: list[int]
     vectors: torch.Tensor
     positions: torch.Tensor
     system: str = ""
+    carried: int = 0
 
 
 def voice_prompt(model: TadaForCausalLM, voice: Voice | None, name_speaker: bool) -> VoicePrompt:
@@ -112,6 +116,7 @@ def plan_sentence(
         scorer=speaker_scorer(model, options) if prompt.ids else None,
         # The second pass of the speed option counts on the text token that the first one draws and does not use.
         draw_all=options.speed_up_factor is not None,
+        shared=1 + len(prefix) + len(prompt.ids) - prompt.carried,
     )
     last = len(prefix) + len(prompt.ids) - 1
     tempos = () if tempo is None or tempo.neutral else (replace(tempo, first=last + 1),)

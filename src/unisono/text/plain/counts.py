@@ -226,10 +226,6 @@ def _say_magnitude(match: re.Match[str]) -> list[Said] | None:
     return whole(match, f"{number_words(match.group('number'))} {MAGNITUDE_SUFFIXES[suffix.lower()]}")
 
 
-def _say_swiss(match: re.Match[str]) -> list[Said]:
-    return whole(match, cardinal(match.group()))
-
-
 def _say_thousands(match: re.Match[str]) -> list[Said]:
     return whole(match, _POWERS_OF_TEN[match.group("number")])
 
@@ -246,7 +242,7 @@ def _say_hex(match: re.Match[str]) -> list[Said]:
 
 
 def _say_grouped(match: re.Match[str]) -> list[Said]:
-    """ "1 234 567": groups of three between spaces, each a part of its own for the words of the source."""
+    """ "1 234 567", "1'234'567": groups of three."""
     return whole(match, cardinal(match.group()))
 
 
@@ -324,7 +320,7 @@ RULES = [
     Rule(DIGIT, _FRACTION, _say_fraction),
     Rule(DIGIT + _VULGAR, _VULGAR_FRACTION, _say_vulgar),
     Rule(DIGIT, _GROUPED, _say_grouped),
-    Rule(DIGIT, _SWISS, _say_swiss),
+    Rule(DIGIT, _SWISS, _say_grouped),
     Rule(DIGIT, _PENCE, _say_pence),
     Rule(DIGIT, _SCIENTIFIC, _say_scientific),
     Rule(DIGIT, _YEAR_SPAN, _say_year_span),

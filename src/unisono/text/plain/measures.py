@@ -8,11 +8,13 @@ from typing import NamedTuple
 from unisono.text.normalized import Said
 from unisono.text.plain.numbers import cardinal, is_one
 from unisono.text.plain.rules import (
+    AMOUNT,
     DIGIT,
     LETTER,
     NUMBER,
     SPACE,
     Rule,
+    after_article,
     alternatives,
     before,
     closes_sentence,
@@ -107,8 +109,7 @@ _UNIT = re.compile(
     rf"(?P<gap>{SPACE}|-)?(?P<unit>{alternatives(UNITS)})(?P<power>\^?[23]|[²³])?"
     rf"(?:/(?P<per>{alternatives({*UNITS, *_AFTER_PER})})(?P<under>\^?[23]|[²³])?)?{_WORD_END}(?P<stop>\.(?![0-9]))?"
 )
-_WITH_UNIT = re.compile(rf"(?P<number>{NUMBER}|\.[0-9]{{1,20}}(?![0-9]))(?={SPACE}?-?[A-Za-zÅµμ°º℃℉Ω])")
-_ARTICLE = re.compile(r"(?:^|[^\w])[aA]n?[ ]$")
+_WITH_UNIT = re.compile(rf"(?P<number>{AMOUNT})(?={SPACE}?-?[A-Za-zÅµμ°º℃℉Ω])")
 _NEXT_WORD = re.compile(r" ([a-z]{2,20})")
 _NO_NOUN = frozenset(
     ("of", "and", "or", "in", "at", "from", "to", "than", "per", "for", "with", "on", "by", "as", "is")
@@ -192,7 +193,7 @@ def _say_number(match: re.Match[str]) -> list[Said] | None:
 def _is_adjective(match: re.Match[str], end: int) -> bool:
     """ "a 16 GB drive": an article before the number and a noun after the unit."""
     following = _NEXT_WORD.match(match.string, end)
-    return bool(_ARTICLE.search(before(match, 4))) and bool(following) and following.group(1) not in _NO_NOUN
+    return after_article(match) and bool(following) and following.group(1) not in _NO_NOUN
 
 
 def _say_feet(match: re.Match[str]) -> list[Said] | None:

@@ -7,6 +7,7 @@ import re
 from unisono.text.normalized import Said
 from unisono.text.plain.numbers import cardinal, is_one
 from unisono.text.plain.rules import (
+    AMOUNT,
     DASH,
     DIGIT,
     END,
@@ -17,6 +18,7 @@ from unisono.text.plain.rules import (
     SPACE,
     Rule,
     after,
+    after_article,
     alternatives,
     before,
     number_words,
@@ -55,14 +57,14 @@ _CODES = {
     "BTC": CURRENCIES["₿"],
 }
 _SYMBOL = "(?P<symbol>" + alternatives([*_COUNTRIES, *(set(CURRENCIES) - {"¢"})]) + ")"
-_AMOUNT = rf"(?P<number>{NUMBER}|\.[0-9]{{1,20}}(?![0-9]))"
+_AMOUNT = rf"(?P<number>{AMOUNT})"
 _SIZE = rf"(?:(?P<gap>{SPACE}|-)(?P<size>{MAGNITUDE}){END}|(?P<suffix>[kKmMbB]|mn|bn|tn){END})?"
 _FIRST = re.compile(rf"(?P<sign>{DASH}?)(?:{_SYMBOL})(?P<inner>{DASH}|{SPACE})?{_AMOUNT}{_SIZE}")
 _FIRST_RANGE = re.compile(
     rf"(?:{_SYMBOL}){SPACE}?(?P<low>{NUMBER})(?P<dash>{SPACE}?{DASH}{SPACE}?)(?P<again>\$|£|€)?{_AMOUNT}{_SIZE}(?!%)"
 )
 _LAST = re.compile(rf"{_AMOUNT}{_SIZE}{SPACE}?(?P<unit>[$£€¥₹₩₽¢](?![0-9])|(?:{alternatives(_CODES)}){END})")
-_PERCENT = re.compile(rf"(?P<number>{NUMBER}|\.[0-9]{{1,20}}(?![0-9])){SPACE}?(?P<unit>%|‰)")
+_PERCENT = re.compile(rf"{_AMOUNT}{SPACE}?(?P<unit>%|‰)")
 _CODE_FIRST = re.compile(rf"(?P<unit>{alternatives(_CODES)}){SPACE}?{_AMOUNT}{_SIZE}")
 # "€1.234,56": point and comma as on the European continent
 _EUROPEAN = re.compile(
@@ -72,7 +74,6 @@ _NOUN = re.compile(
     r" (?:bills?|notes?|coins?|checks?|cheques?|fees?|fines?|tickets?|prizes?|deposits?|discounts?|vouchers?|deals?|"
     r"coupons?|tips?|bonus|budget|grant|gift)\b"
 )
-_ADJECTIVE = re.compile(r"(?:^|[^\w])[aA]n?[ ]$")
 
 
 def _names(symbol: str) -> tuple[str, str, str, str]:
@@ -110,7 +111,7 @@ def _size(match: re.Match[str]) -> str:
 
 def _say(match: re.Match[str], symbol: str, sign: str = "") -> list[Said]:
     """A sum of money: the size word ("million") is a word of its own in the source and gets a part of its own."""
-    single = match.group("gap") == "-" or (bool(_ADJECTIVE.search(before(match))) and after(match, 2)[1:].isalpha())
+    single = match.group("gap") == "-" or (after_article(match) and after(match, 2)[1:].isalpha())
     single = single or bool(_NOUN.match(match.string, match.end()))
     number, unit = _amount(match.group("number"), _size(match), _names(symbol), single)
     if match.group("gap") and match.group("gap") != "-":

@@ -19,6 +19,7 @@ LETTER, DIGIT, OTHER = "a", "0", "?"
 SPACE = "[ \u00a0\u2009\u202f]"
 DASH = "[-–—−]"
 NUMBER = r"(?:[0-9]{1,3}(?:,[0-9]{3}){1,6}(?![0-9])|[0-9]{1,30})(?:\.[0-9]{1,20})?(?![0-9])"
+AMOUNT = rf"(?:{NUMBER}|\.[0-9]{{1,20}}(?![0-9]))"  # also ".5"
 END = r"(?![A-Za-z0-9])"
 MAGNITUDE = r"(?:hundred|thousand|million|billion|trillion|quadrillion)"
 MAGNITUDE_SUFFIXES = {
@@ -29,6 +30,7 @@ MAGNITUDE_SUFFIXES = {
     "b": "billion",
     "tn": "trillion",
 }
+_ARTICLE = re.compile(r"(?:^|[^\w])[aA]n?[ ]$")
 _CLOSERS = "\"'”’»)]}"
 
 
@@ -64,6 +66,11 @@ def before(match: re.Match[str], count: int = 24) -> str:
 def after(match: re.Match[str], count: int = 40) -> str:
     """Up to `count` characters after the match."""
     return match.string[match.end() : match.end() + count]
+
+
+def after_article(match: re.Match[str]) -> bool:
+    """Whether "a" or "an" stands before the match."""
+    return bool(_ARTICLE.search(before(match, 4)))
 
 
 def closes_sentence(rest: str) -> bool:

@@ -24,7 +24,7 @@ _SILENT = "®™•·*`_|~^<>{}←↑↓■□▪●○◦※†‡¦¤¨¯¸"
 _SIGN = re.compile("&&|[" + re.escape("".join(_WORDS)) + "]")
 _SILENT_SIGN = re.compile("&&|[" + re.escape(_SILENT) + "]{1,80}")
 _RULER = re.compile(r"([-=_*#~+.])\1{3,}")
-_SHARP = re.compile(r"(?P<note>[A-Ga-gF])#(?![A-Za-z0-9])")
+_SHARP = re.compile(r"(?P<note>[A-Ga-g])#(?![A-Za-z0-9])")
 _PLUS_PLUS = re.compile(r"(?P<name>[A-Za-z])(?P<plus>\+\+)(?![+0-9])")
 _NUMBER_SIGN = re.compile(rf"#{SPACE}?(?=[0-9])")
 _MARKUP = re.compile(

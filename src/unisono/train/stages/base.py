@@ -77,6 +77,7 @@ STAGES: Mapping[str, str] = {
     "vocoder": "unisono.train.stages.vocoder:VocoderTask",
     "vectors": "unisono.train.stages.extract:extract_vectors",
     "language_model": "unisono.train.stages.language_model:LanguageModelTask",
+    "distill": "unisono.train.stages.distill:DistillTask",
     "package": "unisono.train.stages.package:package",
     # Families of codes at a fixed rate
     "code_codec": "unisono.train.stages.code_codec:CodeCodecTask",

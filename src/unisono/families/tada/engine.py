@@ -1,0 +1,130 @@
+"""Many texts at once: jobs that are taken up when there is room, and leave when they are done (TADA).
+
+A job is a text on its way to speech: its sentences are planned one after the other, since each may hear the one before,
+and each plan is a row among those of other jobs. Between two steps jobs may be added and given up. What a job says does
+not depend on the jobs beside it.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from unisono.errors import UnisonoError
+from unisono.families.tada.generate import finish
+from unisono.families.tada.model import TadaForCausalLM
+from unisono.families.tada.plan import Slots
+from unisono.families.tada.rows import Row, Rows
+from unisono.families.tada.work import Task, Work
+from unisono.interface import Speech
+
+ROWS = 16  # that step together: beyond it a processor gains little
+ROWS_ACCELERATED = 64
+
+
+@dataclass(eq=False)
+class Job:
+    """What `Engine.submit` hands out.
+
+    Attributes:
+        pieces: sound that was made and not taken yet, in order; whoever takes it removes it.
+        done: nothing more will come. error: why, where it is not the end of the text.
+    """
+
+    work: Work[None]
+    pieces: deque[Speech] = field(default_factory=deque)
+    done: bool = False
+    error: UnisonoError | None = None
+    task: Task | None = None
+    row: Row | None = None
+
+
+class Engine:
+    """Steps jobs together.
+
+    Args:
+        rows: at most so many at once; further jobs wait for their turn. None = as the device has it.
+    """
+
+    def __init__(self, model: TadaForCausalLM, rows: int | None = None) -> None:
+        self.rows = Rows(model)
+        self.most = rows or (ROWS if model.device.type == "cpu" else ROWS_ACCELERATED)
+        self.waiting: deque[Job] = deque()
+        self.running: list[Job] = []
+
+    def submit(self, begin: Callable[[deque[Speech]], Work[None]]) -> Job:
+        """Add a job; it starts when there is room.
+
+        Args:
+            begin: makes the work, which puts its sound into the queue it is given (`live.saying`, `live.streaming`).
+        """
+        pieces: deque[Speech] = deque()
+        job = Job(begin(pieces), pieces)
+        self.waiting.append(job)
+        return job
+
+    def cancel(self, job: Job) -> None:
+        """Give a job up; one that is done stays as it is."""
+        if job.done:
+            return
+        if job in self.waiting:
+            self.waiting.remove(job)
+        if job.row is not None:
+            self.rows.leave(job.row)
+        self._close(job)
+
+    def step(self) -> bool:
+        """Take up what there is room for, run one position of every job. Returns whether anything is left to do."""
+        while self.waiting and len(self.running) < self.most:
+            job = self.waiting.popleft()
+            self.running.append(job)
+            self._advance(job, None)
+        gone = set(map(id, self.rows.step()))
+        for job in [job for job in self.running if job.row is not None]:
+            if job.row.error is not None:
+                self._close(job, job.row.error)
+                continue
+            if job.task.hear is not None and not self._heard(job):
+                continue
+            if id(job.row) in gone:
+                self._advance(job, finish(job.row.plan, job.row.state))
+        return bool(self.waiting or self.running)
+
+    def finish(self, job: Job) -> list[Speech]:
+        """Step until a job is done, the others with it; its pieces. Raises what ended it early."""
+        while not job.done:
+            self.step()
+        if job.error is not None:
+            raise job.error
+        return list(job.pieces)
+
+    def _advance(self, job: Job, slots: Slots | None) -> None:
+        """Hand a job its slots and let its next task join."""
+        job.row = None
+        try:
+            job.task = job.work.send(slots)
+            while job.task is None:
+                job.task = job.work.send(None)
+            job.row = self.rows.join(job.task.plan, job.task.draws, job.task.watch)
+        except StopIteration:
+            self._close(job)
+        except UnisonoError as problem:  # of this job alone: the others go on
+            self._close(job, problem)
+
+    def _heard(self, job: Job) -> bool:
+        """Let a job hear its newest slot; False where that ended it."""
+        try:
+            job.task.hear(job.row.state)
+        except UnisonoError as problem:
+            if job.row in self.rows.rows:
+                self.rows.leave(job.row)
+            self._close(job, problem)
+            return False
+        return True
+
+    def _close(self, job: Job, error: UnisonoError | None = None) -> None:
+        job.work.close()
+        job.done, job.error, job.row, job.task = True, error, None, None
+        if job in self.running:
+            self.running.remove(job)

@@ -1,0 +1,108 @@
+"""Many sequences at once, each at its own position: rows that join and leave while others go on.
+
+A row's numbers do not depend on the rows beside it. Products take all rows together, and where a kernel's result
+depends on the number of its rows they are filled up to a fixed least number (`packing.steady`); attention, whose sums
+would depend on the longest row, is taken row by row as it is for a row alone. On an accelerator attention is one masked
+product, and rows agree within rounding.
+
+Axes: R rows, V branches of a row, S slots, H hidden width, h heads, k key and value heads, d head width, N capacity.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch.nn import functional
+
+from unisono.lm.backbone import LlamaBackbone, LlamaCache
+from unisono.lm.llama import rotate
+
+STEP = 64  # positions by which the capacity grows
+
+
+class RowCache:
+    """Keys, then values, of all layers [layers, S, V, 2k, N, d]; slot s is filled up to `lengths[s]`, None where it is
+    free.
+
+    Args:
+        by_row: attention row by row, else one masked product; None = as the device has it better.
+    """
+
+    def __init__(self, backbone: LlamaBackbone, branches: int, by_row: bool | None = None) -> None:
+        self.backbone, self.branches, self.by_row = backbone, branches, by_row
+        self.stored: torch.Tensor | None = None
+        self.lengths: list[int | None] = []
+
+    def join(self, cache: LlamaCache) -> int:
+        """Take in what a prefill left, V rows; returns the slot."""
+        if self.stored is None:
+            layers, branches, *rest = cache.stored.shape
+            self.stored = cache.stored.new_empty(layers, 0, branches, *rest)
+        slot = self.lengths.index(None) if None in self.lengths else len(self.lengths)
+        if slot == len(self.lengths):
+            self.lengths.append(None)
+        self._make_room(len(self.lengths), max(cache.capacity, cache.length + 1))
+        self.stored[:, slot, :, :, : cache.length] = cache.stored[:, :, :, : cache.length]
+        self.lengths[slot] = cache.length
+        return slot
+
+    def leave(self, slot: int) -> None:
+        """Free a slot for another row."""
+        self.lengths[slot] = None
+
+    def step(self, embeds: torch.Tensor, slots: Sequence[int]) -> torch.Tensor:
+        """One position of some rows: embeds [R, V, H] -> hidden [R, V, H] after the final norm; each grows by one."""
+        backbone, lengths = self.backbone, [self.lengths[slot] for slot in slots]
+        self._make_room(len(self.lengths), max(lengths) + 1)
+        device = embeds.device
+        rows, places = torch.tensor(slots, device=device), torch.tensor(lengths, device=device)
+        tables = backbone.rope_tables(self.stored.shape[4], embeds)
+        turn = [table[places, None] for table in tables]  # [R, 1, h + 2k, d]
+        x = embeds.flatten(0, 1)
+        for layer, stored in zip(backbone.layers, self.stored, strict=True):
+            projected = layer.qkv(layer.norm(x)).to(x.dtype)
+            turned = rotate(projected.view(len(slots), self.branches, *turn[0].shape[2:]), *turn)
+            stored[rows, :, :, places] = turned[:, :, backbone.heads :]
+            attended = self._attend(turned[:, :, : backbone.heads], stored, slots, lengths)
+            x = x + layer.out(attended.to(backbone.rows))
+            x = x + layer.ffn(layer.ffn_norm(x))
+        for slot, length in zip(slots, lengths, strict=True):
+            self.lengths[slot] = length + 1
+        return backbone.norm(x).view(embeds.shape)
+
+    def _attend(
+        self, queries: torch.Tensor, stored: torch.Tensor, slots: Sequence[int], lengths: Sequence[int]
+    ) -> torch.Tensor:
+        """Queries [R, V, h, d] of the newest positions, a layer's cache [S, V, 2k, N, d] -> attended [R·V, h d]."""
+        by_row = queries.device.type == "cpu" if self.by_row is None else self.by_row
+        if by_row:
+            rows = [
+                self.backbone.mix(query, stored[slot, :, :, : length + 1])
+                for query, slot, length in zip(queries, slots, lengths, strict=True)
+            ]
+            return torch.cat(rows)
+        end = max(lengths) + 1
+        place = torch.arange(end, device=queries.device)
+        unknown = place > torch.tensor(lengths, device=queries.device)[:, None]  # [R, N]
+        mask = torch.zeros(unknown.shape, device=queries.device, dtype=queries.dtype).masked_fill(unknown, -torch.inf)
+        chosen = stored[torch.tensor(slots, device=queries.device), :, :, :end]
+        keys, values = chosen.masked_fill(unknown[:, None, None, :, None], 0).flatten(0, 1).chunk(2, 1)
+        attended = functional.scaled_dot_product_attention(
+            queries.flatten(0, 1)[:, :, None],
+            keys,
+            values,
+            attn_mask=mask.repeat_interleave(self.branches, 0)[:, None, None],
+            enable_gqa=self.backbone.heads != self.backbone.kv_heads,
+        )
+        return attended.flatten(1)
+
+    def _make_room(self, slots: int, capacity: int) -> None:
+        """Let the tensor hold so many slots and positions."""
+        have, room = self.stored.shape[1], self.stored.shape[4]
+        more_slots, more_room = max(slots - have, 0), max(capacity - room, 0)
+        if not more_slots and not more_room:
+            return
+        more_slots = max(more_slots, have) if more_slots else 0  # twice as many, so that joining seldom copies
+        more_room = -(-more_room // STEP) * STEP
+        self.stored = functional.pad(self.stored, (0, 0, 0, more_room, 0, 0, 0, 0, 0, more_slots))
