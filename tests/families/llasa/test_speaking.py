@@ -217,3 +217,11 @@ def test_the_command_line_speaks_and_refuses(toy_folder, tmp_path, monkeypatch, 
     assert "no option 'steps'" in capsys.readouterr().err
     assert main(["say", "Hello.", "--model", str(toy_folder), "-o", "b.wav", "--quantize", "int8"]) == 2
     assert "not packed" in capsys.readouterr().err and sorted(p.name for p in tmp_path.iterdir()) == ["out.wav"]
+
+
+def test_texts_in_pieces_and_a_voice_for_each_text(toy, voice, spoken):
+    assert ids(toy.say(iter(["Hello there, ", "how are ", "you today?"]), seed=3)) == ids(spoken)
+    rows = toy.say(["Hi.", TEXT], voice=[voice, None], seed=3)
+    assert ids(rows[1]) == ids(spoken) and ids(rows[0]) == ids(toy.say("Hi.", voice=voice, seed=3))
+    with pytest.raises(InputError, match="2 texts and 1 voices"):
+        toy.say(["Hi.", "You."], voice=[voice])
