@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save_file
 import unisono
 from unisono import speak
 from unisono.cli import main
-from unisono.errors import CheckpointError, GenerationWarning, InputError
+from unisono.errors import CheckpointError, GenerationError, GenerationWarning, InputError
 from unisono.families.fixed_rate.windows import Window, WindowDecoder, decode_whole
 from unisono.files import load_tokens, save_tokens
 
@@ -67,6 +67,14 @@ def test_codes_that_never_end_are_cut_with_a_warning(toy):
     with pytest.warns(GenerationWarning, match="did not end after"):
         speech = toy.say(TEXT, seed=3, temperature=0.0, token_seconds=0.02)
     assert len(speech.tokens) == int((len(TEXT) + 4) * 0.02 * 50)
+
+
+def test_speech_without_a_code_is_an_error(toy, monkeypatch):
+    only_end = torch.zeros(toy.engine.vocabulary.speech_end + 1, dtype=torch.bool)
+    only_end[-1] = True
+    monkeypatch.setattr(toy.engine, "_allowed", only_end)
+    with pytest.raises(GenerationError, match="ended before it said anything"):
+        toy.say(TEXT)
 
 
 def test_long_texts_are_spoken_in_pieces_that_join(toy):

@@ -17,7 +17,7 @@ import torch
 
 from unisono.align.transcribe import Recogniser, transcribe
 from unisono.audio import resample
-from unisono.errors import CheckpointError, InputError
+from unisono.errors import CheckpointError, GenerationError, InputError
 from unisono.families.checks import check_seed, check_sound, check_text, check_voice
 from unisono.families.controls import Control
 from unisono.families.fixed_rate.card import Card
@@ -129,6 +129,7 @@ class FixedRateSpeech:
 
         Raises:
             InputError: unusable text or option. CheckpointError: a voice of another model.
+            GenerationError: not a single code was drawn for a piece of the text.
         """
         if isinstance(text, Sequence) and not isinstance(text, str):
             return self._say_all(list(text), voice, seed, progress, options)
@@ -243,7 +244,9 @@ class FixedRateSpeech:
                 new, done, first = _rest(new, held, self.hop), done + len(held) // self.hop, False
             held = wave
         if held is None:
-            return
+            raise GenerationError(
+                f"model {self.name} ended before it said anything of {piece.text.strip()[:30]!r}: try another seed"
+            )
         part = self._part(piece, held, torch.cat(new), first and joined[0], joined[1], done)
         middle = len(held) // self.hop // 2
         yield from _halves(part, middle, self.hop) if middle else (part,)

@@ -46,8 +46,8 @@ def check_use(codes: torch.Tensor) -> None:
     bits = float(-torch.special.xlogy(shares, shares).sum() / math.log(2))
     if bits < LEAST_BITS:
         raise TrainingError(
-            f"the codec has collapsed: {int((shares > 0).sum())} codes are in use and carry {bits:.2f} bits each; train "
-            "it with freeze_encoder, more steps or a lower learning rate"
+            f"the codec has collapsed: {int((shares > 0).sum())} codes are in use and carry {bits:.2f} bits each; "
+            "train it with freeze_encoder, more steps or a lower learning rate"
         )
 
 
