@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save_file
 import unisono
 from unisono import speak
 from unisono.cli import main
-from unisono.errors import CheckpointError, GenerationWarning, InputError
+from unisono.errors import CheckpointError, GenerationError, GenerationWarning, InputError
 from unisono.families.fixed_rate.windows import Window, WindowDecoder, decode_whole
 from unisono.files import load_tokens, save_tokens
 
@@ -67,6 +67,14 @@ def test_codes_that_never_end_are_cut_with_a_warning(toy):
     with pytest.warns(GenerationWarning, match="did not end after"):
         speech = toy.say(TEXT, seed=3, temperature=0.0, token_seconds=0.02)
     assert len(speech.tokens) == int((len(TEXT) + 4) * 0.02 * 50)
+
+
+def test_speech_without_a_code_is_an_error(toy, monkeypatch):
+    only_end = torch.zeros(toy.engine.vocabulary.speech_end + 1, dtype=torch.bool)
+    only_end[-1] = True
+    monkeypatch.setattr(toy.engine, "_allowed", only_end)
+    with pytest.raises(GenerationError, match="ended before it said anything"):
+        toy.say(TEXT)
 
 
 def test_long_texts_are_spoken_in_pieces_that_join(toy):
@@ -217,3 +225,11 @@ def test_the_command_line_speaks_and_refuses(toy_folder, tmp_path, monkeypatch, 
     assert "no option 'steps'" in capsys.readouterr().err
     assert main(["say", "Hello.", "--model", str(toy_folder), "-o", "b.wav", "--quantize", "int8"]) == 2
     assert "not packed" in capsys.readouterr().err and sorted(p.name for p in tmp_path.iterdir()) == ["out.wav"]
+
+
+def test_texts_in_pieces_and_a_voice_for_each_text(toy, voice, spoken):
+    assert ids(toy.say(iter(["Hello there, ", "how are ", "you today?"]), seed=3)) == ids(spoken)
+    rows = toy.say(["Hi.", TEXT], voice=[voice, None], seed=3)
+    assert ids(rows[1]) == ids(spoken) and ids(rows[0]) == ids(toy.say("Hi.", voice=voice, seed=3))
+    with pytest.raises(InputError, match="2 texts and 1 voices"):
+        toy.say(["Hi.", "You."], voice=[voice])

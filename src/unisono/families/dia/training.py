@@ -19,6 +19,7 @@ from unisono.families.dia.script import read_turns, write_turns
 from unisono.families.fixed_rate.card import Card
 from unisono.families.fixed_rate.loading import load_strictly
 
+DECODER = ("decoder",)  # weights of the codec between codes and sound
 new_codec = building.new_codec
 wrap_codec = DacCodec
 card = PUBLISHED

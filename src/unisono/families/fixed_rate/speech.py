@@ -17,7 +17,7 @@ import torch
 
 from unisono.align.transcribe import Recogniser, transcribe
 from unisono.audio import resample
-from unisono.errors import CheckpointError, InputError
+from unisono.errors import CheckpointError, GenerationError, InputError
 from unisono.families.checks import check_seed, check_sound, check_text, check_voice
 from unisono.families.controls import Control
 from unisono.families.fixed_rate.card import Card
@@ -108,9 +108,9 @@ class FixedRateSpeech:
 
     def say(
         self,
-        text: str | Sequence[str],
+        text: str | Sequence[str] | Iterator[str],
         *,
-        voice: Voice | None = None,
+        voice: Voice | Sequence[Voice | None] | None = None,
         seed: int = 0,
         progress: Progress | None = None,
         **options: Any,
@@ -118,8 +118,9 @@ class FixedRateSpeech:
         """Speak.
 
         Args:
-            text: one text, or several, each spoken as if it were alone, their pieces in batches.
-            voice: None = the model's own, or whatever voice comes.
+            text: one text, or several, each spoken as if it were alone, their pieces in batches; an iterator is one
+                text that comes in pieces.
+            voice: None = the model's own, or whatever voice comes; for several texts a list has one for each.
             seed: same seed, same bytes on a CPU. progress: called with (pieces done, pieces in all).
             options: names and ranges are those of the family's controls, see docs/families.md.
 
@@ -128,16 +129,18 @@ class FixedRateSpeech:
 
         Raises:
             InputError: unusable text or option. CheckpointError: a voice of another model.
+            GenerationError: not a single code was drawn for a piece of the text.
         """
         if isinstance(text, Sequence) and not isinstance(text, str):
             return self._say_all(list(text), voice, seed, progress, options)
+        text = whole_text(text)
         parts = list(self.stream(text, voice=voice, seed=seed, progress=progress, **options))
         tokens = [token for part in parts for token in part.tokens]
         return Speech(np.concatenate([part.audio for part in parts]), self.sample_rate, text, [], tokens)
 
     def stream(
         self,
-        text: str,
+        text: str | Iterator[str],
         *,
         voice: Voice | None = None,
         seed: int = 0,
@@ -146,9 +149,10 @@ class FixedRateSpeech:
     ) -> Iterator[Speech]:
         """Speak window by window, in at least two parts, which together are what `say` returns.
 
-        A part is heard when the card's `ahead` frames behind it are drawn. Arguments and errors are as of `say`.
+        A part is heard when the card's `ahead` frames behind it are drawn. Arguments and errors are as of `say`; a
+        text that comes in pieces is waited for, since its pieces may change how what came before is read.
         """
-        pieces, keys, chosen = self.prepare(text, voice, seed, options)
+        pieces, keys, chosen = self.prepare(whole_text(text), voice, seed, options)
         done = 0
         for number, (piece, key) in enumerate(zip(pieces, keys, strict=True)):
             blocks = self.engine.codes(piece, key, chosen)
@@ -185,10 +189,18 @@ class FixedRateSpeech:
         return CodeSpace(self, text, *self.prepare(text, voice, seed, options))
 
     def _say_all(
-        self, texts: list[str], voice: Voice | None, seed: int, progress: Progress | None, options: dict[str, Any]
+        self,
+        texts: list[str],
+        voice: Voice | Sequence[Voice | None] | None,
+        seed: int,
+        progress: Progress | None,
+        options: dict[str, Any],
     ) -> list[Speech]:
         """Several texts, the pieces of all of them in batches."""
-        prepared = [self.prepare(text, voice, seed, options) for text in texts]
+        voices = list(voice) if isinstance(voice, list | tuple) else [voice] * len(texts)
+        if len(voices) != len(texts):
+            raise InputError(f"there are {len(texts)} texts and {len(voices)} voices: give one voice, or one for each")
+        prepared = [self.prepare(text, own, seed, options) for text, own in zip(texts, voices, strict=True)]
         pieces = [piece for row, _, _ in prepared for piece in row]
         keys = [key for _, row, _ in prepared for key in row]
         codes = iter(self.engine.batch(pieces, keys, prepared[0][2]) if prepared else [])
@@ -232,7 +244,9 @@ class FixedRateSpeech:
                 new, done, first = _rest(new, held, self.hop), done + len(held) // self.hop, False
             held = wave
         if held is None:
-            return
+            raise GenerationError(
+                f"model {self.name} ended before it said anything of {piece.text.strip()[:30]!r}: try another seed"
+            )
         part = self._part(piece, held, torch.cat(new), first and joined[0], joined[1], done)
         middle = len(held) // self.hop // 2
         yield from _halves(part, middle, self.hop) if middle else (part,)
@@ -322,6 +336,16 @@ class FixedRateSpeech:
         raise InputError(
             f"model {self.name} cannot make up what comes next: give the text to say, and the recording as its voice"
         )
+
+
+def whole_text(text: Any) -> Any:
+    """A text that came in pieces as one. Raises InputError for pieces that are no texts."""
+    if not isinstance(text, Iterator):
+        return text
+    pieces = list(text)
+    if strange := [piece for piece in pieces if not isinstance(piece, str)]:
+        raise InputError(f"a piece of the text is a {type(strange[0]).__name__}, wanted is a string")
+    return "".join(pieces)
 
 
 def _rest(blocks: list[torch.Tensor], wave: torch.Tensor, hop: int) -> list[torch.Tensor]:

@@ -23,6 +23,7 @@ from unisono.families.llasa.loading import PUBLISHED, load_words
 from unisono.families.llasa.prompt import PromptMaker
 from unisono.families.llasa.vocabulary import read_vocabulary
 
+DECODER = ("quantizer.project_out", "acoustic_decoder")  # weights of the codec between codes and sound
 IGNORED = -100  # label that no loss counts
 new_codec = building.new_codec
 spread_codes = building.spread_codes

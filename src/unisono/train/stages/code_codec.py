@@ -22,10 +22,17 @@ HELD_OUT = 8  # clips
 
 @dataclass
 class Options:
-    """What the stage can be told: frames of a segment, and clips of a batch."""
+    """What the stage can be told.
+
+    Attributes:
+        segment_frames: frames of a segment. batch_clips: segments of a batch.
+        freeze_encoder: only the decoder learns. A small codec that learns both ends by spectra alone soon writes the
+            same code everywhere; random features, spread over the codes, say more.
+    """
 
     segment_frames: int = 32
     batch_clips: int = 8
+    freeze_encoder: bool = False
 
 
 class CodeCodecTask:
@@ -47,6 +54,9 @@ class CodeCodecTask:
             self.module = self.trainer.new_codec(stage.model).to(context.device)
             codec = self.trainer.wrap_codec(self.module)
             self.trainer.spread_codes(self.module, clip_wave(context, self.clips[0], codec.sample_rate))
+        if self.options.freeze_encoder:
+            for name, weight in self.module.named_parameters():
+                weight.requires_grad_(name.startswith(self.trainer.DECODER))
         codec = self.trainer.wrap_codec(self.module)
         self.rate, self.samples_of_segment = codec.sample_rate, codec.hop * self.options.segment_frames
 

@@ -5,16 +5,19 @@ Axes: A frames of all clips, T frames of a clip, Q code books.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
+from unisono.errors import TrainingError
 from unisono.files import load_tensors, save_tensors
 from unisono.train.corpus import Clip, Selection
 from unisono.train.stages.base import Context, Stage, options_of
 from unisono.train.stages.code_codec import clip_wave
 
+LEAST_BITS = 1.0  # of entropy that the codes of the first book must have
 FILE = "codes.safetensors"
 CODEC = "code_codec/final"
 
@@ -37,8 +40,23 @@ class Codes:
         return self.codes[self.starts[clip.index] : self.starts[clip.index + 1]].long()
 
 
+def check_use(codes: torch.Tensor) -> None:
+    """Refuse codes [A] of the first book that say next to nothing. Raises TrainingError."""
+    shares = torch.bincount(codes.long()).double() / len(codes)
+    bits = float(-torch.special.xlogy(shares, shares).sum() / math.log(2))
+    if bits < LEAST_BITS:
+        raise TrainingError(
+            f"the codec has collapsed: {int((shares > 0).sum())} codes are in use and carry {bits:.2f} bits each; "
+            "train it with freeze_encoder, more steps or a lower learning rate"
+        )
+
+
 def extract_codes(context: Context, stage: Stage) -> None:
-    """Encode the clips that the stage's data selects, and write `codes.safetensors`."""
+    """Encode the clips that the stage's data selects, and write `codes.safetensors`.
+
+    Raises:
+        TrainingError: a codec that writes the same code everywhere.
+    """
     from tqdm import tqdm
 
     module = context.family.passages.load_codec(context.result(stage.init or CODEC)).to(context.device)
@@ -53,4 +71,5 @@ def extract_codes(context: Context, stage: Stage) -> None:
         if clip.index in chosen:
             found.append(codec.encode(clip_wave(context, clip, codec.sample_rate)).int())
         starts.append(starts[-1] + (len(found[-1]) if clip.index in chosen else 0))
+    check_use(torch.cat(found)[:, 0])
     save_tensors(context.folder / FILE, {"codes": torch.cat(found), "starts": torch.tensor(starts)}, {})
