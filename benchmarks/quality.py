@@ -132,7 +132,7 @@ class Rows:
             ("rate 0.8 in the second half", {}, with_rate(0.8)),
             ("rate 1.3 in the second half", {}, with_rate(1.3)),
             ("steps 10", {"steps": 10}, str),
-            ("guidance 1", {"guidance": 1.0}, str),
+            ("guidance 2 on top of what is distilled", {"guidance": 2.0}, str),
             ("time grid uniform", {"time_grid": "uniform"}, str),
             ("temperature 0.9", {"temperature": 0.9, "duration_temperature": 0.9}, str),
             ("candidates 4, likelihood", {"candidates": 4}, str),
