@@ -43,7 +43,7 @@ def test_pieces_of_text_become_sentences(server, tiny_model):
         send(socket, {"type": "end"})
         messages, sound = until(socket, "done")
     assert messages[0] == {"type": "ready", "sample_rate": 24000, "format": "pcm", "voice": "someone"}
-    assert sound == pcm(first.audio) + pcm(second.audio)
+    assert sound == pcm(first.audio, second.audio)
     words = [word for message in messages if message["type"] == "words" for word in message["words"]]
     assert [word["text"] for word in words] == ["Hello", "there,", "you.", "How", "are", "you?"]
     starts = [word.start for word in first.words] + [word.start + first.duration for word in second.words]
