@@ -9,7 +9,7 @@ from unisono.train.stages.codes import Codes, check_use
 
 def test_a_collapsed_codec_is_refused():
     check_use(torch.arange(64))
-    with pytest.raises(TrainingError, match="2 codes are in use and carry 0.08 bits"):
+    with pytest.raises(TrainingError, match=r"2 codes are in use and carry 0\.08 bits"):
         check_use(torch.tensor([5] * 99 + [7]))
 
 
