@@ -303,7 +303,7 @@ REFUSED_CALLS = {
     "a speech": lambda tts, sound: tts.edit(tts.say("Hello."), text="Hello.", delete=["Hello"]),
     "no pairs": lambda tts, sound: tts.edit(sound, text=GOOD_TEXT, replace="there=you"),
     "pairs of two letters": lambda tts, sound: tts.edit(sound, text=GOOD_TEXT, replace=["ab"]),
-    "a list to stream": lambda tts, sound: list(tts.stream(["Hello."])),
+    "a list of numbers to stream": lambda tts, sound: list(tts.stream([3])),
     "an unknown option": lambda tts, sound: tts.say("Hello.", pitch=2),
     "a sound to continue that is not there": lambda tts, sound: tts.continue_("missing.wav", text="Hello."),
 }

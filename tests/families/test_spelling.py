@@ -89,7 +89,7 @@ def names(text):
         ("[say:NY-kee|Nike]", "n/N i/AY k/K e/IY"),
         ("[say:doctor|Dr.] Who", "d/D o/AA c/K t/T o/_ r/ER   w/_ h/HH o/UW"),
         ("[say:nu jɔɹk|New York]", "n/N e/_ w/UW   y/Y o/AO r/R k/K"),
-        ("[say:toʊkioʊ|東京]", "t/T o/OW h/_ k/K e/IY e/_ o/OW h/_"),
+        ("[say:toʊkioʊ|東京]", "t/T o/OW k/K y/IY o/OW"),
         ("[say:kæfeɪ|Café]", "c/K a/AE f/F e/EY"),
         ("[say:sea|C] [say:5|V]", "c/S-IY   f/F i/AY v/V e/_"),
         ("[say:knight|Knight]", "k/_ n/N i/AY g/_ h/_ t/T"),

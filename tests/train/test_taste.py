@@ -124,8 +124,8 @@ def test_the_guide_of_attention_counts_the_token_spoken_and_the_next():
     decoder = small_decoder("autoregressive")
     guide = AttentionGuide(decoder)
     decoder(**BATCH)
-    found = float(guide.loss(POSITIONS, BATCH["text_lengths"], BATCH["unit_lengths"]))
-    weights = guide._log_attention(*guide.seen[:3]).exp()
+    found = guide.loss(POSITIONS, BATCH["text_lengths"], BATCH["unit_lengths"]).item()
+    weights = guide._log_attention(*guide.seen[:3]).detach().exp()
     spoken = [[0, 0, 1, 1, 2, 2], [0, 0, 1]]  # token at each unit, from POSITIONS
     total = 0.0
     for row, tokens in enumerate(spoken):

@@ -16,27 +16,23 @@ from torch.nn import functional
 
 from unisono.lm.backbone import LlamaBackbone
 from unisono.lm.llama import rotate
-from unisono.lm.norms import rms_norm
 
 ROUND = 256  # positions by which capacities grow, so that few graphs serve all texts
 WARM_UPS = 3  # runs before a capture, as CUDA graphs want it
 
 
 class Buffers:
-    """Fixed memory of a generation: `keys` and `values` of each layer [R, k, N, d], the next `place` int64 [1], the
-    step's `entry` and `exit` [R, H]."""
+    """Fixed memory of a generation: `stored` as in `LlamaCache`, the next `place` int64 [1], the step's `entry` and `exit`
+    [R, H]."""
 
     def __init__(self, backbone: LlamaBackbone, rows: int, capacity: int, like: torch.Tensor) -> None:
-        shape = (rows, backbone.kv_heads, capacity, backbone.head_dim)
-        layers = range(len(backbone.layers))
-        self.keys = [like.new_zeros(shape) for _ in layers]
-        self.values = [like.new_zeros(shape) for _ in layers]
+        self.stored = like.new_zeros(len(backbone.layers), rows, 2 * backbone.kv_heads, capacity, backbone.head_dim)
         self.place = torch.zeros(1, dtype=torch.int64, device=like.device)
         self.entry = like.new_zeros(rows, backbone.model.sizes.hidden)
         self.exit = torch.zeros_like(self.entry)
         self.positions = torch.arange(capacity, device=like.device)
         # Their own, because a graph keeps their addresses while the backbone's may be made anew.
-        self.tables = backbone.model.rope(capacity, like)
+        self.tables = [table[:capacity].clone() for table in backbone.rope_tables(capacity, like)]
         self.run: Callable[[], None] = lambda: None
 
 
@@ -65,18 +61,20 @@ class StaticBackbone:
         self.inner, self.capture = inner, capture
         self.free: dict[tuple[int, int], list[Buffers]] = {}
 
-    def start(self, embeds: torch.Tensor, branches: torch.Tensor, capacity: int) -> tuple[torch.Tensor, StaticCache]:
+    def start(
+        self, embeds: torch.Tensor, branches: torch.Tensor, capacity: int, shared: int = 0
+    ) -> tuple[torch.Tensor, StaticCache]:
         """As `Backbone.start`."""
-        hidden, filled = self.inner.start(embeds, branches, embeds.shape[1] + 1)
+        hidden, filled = self.inner.start(embeds, branches, embeds.shape[1] + 1, shared)
         buffers = self._take(len(branches), max(capacity, filled.length + 1), embeds)
-        self._fill(buffers, filled.keys, filled.values, filled.length)
+        _fill(buffers, filled.stored, filled.length)
         return hidden, StaticCache(buffers, filled.length, self._give)
 
     def step(self, embeds: torch.Tensor, cache: StaticCache) -> torch.Tensor:
         """As `Backbone.step`."""
         if cache.length >= len(cache.buffers.positions):
             larger = self._take(len(embeds), 2 * cache.length, embeds)
-            self._fill(larger, cache.buffers.keys, cache.buffers.values, cache.length)
+            _fill(larger, cache.buffers.stored, cache.length)
             self._give([cache.buffers])
             cache.held[0] = larger
         buffers = cache.buffers
@@ -96,12 +94,6 @@ class StaticBackbone:
         for buffers in held:
             self.free[len(buffers.entry), len(buffers.positions)].append(buffers)
 
-    def _fill(self, buffers: Buffers, keys: list[torch.Tensor], values: list[torch.Tensor], length: int) -> None:
-        for kept, new in ((buffers.keys, keys), (buffers.values, values)):
-            for tensor, rows in zip(kept, new, strict=True):
-                tensor[:, :, :length] = rows[:, :, :length]
-        buffers.place.fill_(length)
-
     def _made(self, rows: int, capacity: int, like: torch.Tensor) -> Buffers:
         buffers = Buffers(self.inner, rows, capacity, like)
         buffers.run = lambda: self._step(buffers)
@@ -112,28 +104,33 @@ class StaticBackbone:
     def _step(self, buffers: Buffers) -> None:
         """One position, from `entry` to `exit`."""
         inner, place = self.inner, buffers.place
-        heads, kv_heads = inner.heads, inner.kv_heads
-        cos, sin = (table.index_select(0, place) for table in buffers.tables)  # [1, d]
+        turn = [table.index_select(0, place) for table in buffers.tables]  # [1, h + 2k, d]
         mask = torch.zeros_like(buffers.positions, dtype=buffers.entry.dtype)
         mask = mask.masked_fill(buffers.positions > place, -torch.inf)[None, None, None]
         x = buffers.entry
         for index, layer in enumerate(inner.layers):
             projected = layer.qkv(layer.norm(x)).to(x.dtype)
-            split = projected.view(len(x), heads + 2 * kv_heads, inner.head_dim)
-            turned = rotate(split[:, : heads + kv_heads], cos, sin)
-            buffers.keys[index].index_copy_(2, place, turned[:, heads:, None])
-            buffers.values[index].index_copy_(2, place, split[:, heads + kv_heads :, None])
+            turned = rotate(projected.view(-1, *turn[0].shape[1:]), *turn)
+            stored = buffers.stored[index]
+            stored.index_copy_(2, place, turned[:, inner.heads :, None])
+            keys, values = stored.chunk(2, 1)
             attended = functional.scaled_dot_product_attention(
-                turned[:, :heads, None],
-                buffers.keys[index],
-                buffers.values[index],
+                turned[:, : inner.heads, None],
+                keys,
+                values,
                 attn_mask=mask,
-                enable_gqa=heads != kv_heads,
+                enable_gqa=inner.heads != inner.kv_heads,
             )
             x = x + layer.out(attended.flatten(1).to(inner.rows))
             x = x + layer.ffn(layer.ffn_norm(x))
-        buffers.exit.copy_(rms_norm(x, inner.model.norm.weight, inner.model.sizes.eps))
+        buffers.exit.copy_(inner.norm(x))
         place.add_(1)
+
+
+def _fill(buffers: Buffers, stored: torch.Tensor, length: int) -> None:
+    """Take in what another cache holds."""
+    buffers.stored[:, :, :, :length] = stored[:, :, :, :length]
+    buffers.place.fill_(length)
 
 
 def _captured(work: Callable[[], None], buffers: Buffers) -> Callable[[], None]:
