@@ -181,6 +181,7 @@ def test_uploads_have_a_limit(tiny_model, tiny_folder):
             assert align(client, b"x" * size, "a word").status_code == 413
 
         def pieces():  # without a content-length
+            yield b'--b\r\ncontent-disposition: form-data; name="file"; filename="a.wav"\r\n\r\n'
             for _ in range(100):
                 yield b"x" * 10_000
 

@@ -22,8 +22,8 @@ WARM_UPS = 3  # runs before a capture, as CUDA graphs want it
 
 
 class Buffers:
-    """Fixed memory of a generation: `stored` as in `LlamaCache`, the next `place` int64 [1], the step's `entry` and `exit`
-    [R, H]."""
+    """Fixed memory of a generation: `stored` as in `LlamaCache`, the next `place` int64 [1], the step's `entry` and
+    `exit` [R, H]."""
 
     def __init__(self, backbone: LlamaBackbone, rows: int, capacity: int, like: torch.Tensor) -> None:
         self.stored = like.new_zeros(len(backbone.layers), rows, 2 * backbone.kv_heads, capacity, backbone.head_dim)
