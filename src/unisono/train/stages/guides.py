@@ -88,7 +88,8 @@ class DurationGuide:
 
     def _keep(self, _: nn.Module, arguments: tuple[Any, ...], output: torch.Tensor) -> torch.Tensor | None:
         self.seen = output
-        return None if self.told is None else self.told[..., None].to(output)
+        # float32 whatever the output is: sums of durations in bfloat16 are a frame off at 256.
+        return None if self.told is None else self.told[..., None]
 
     def tell(self, positions: torch.Tensor, text_lengths: torch.Tensor, unit_lengths: torch.Tensor) -> None:
         """Durations for the next forward pass; arguments as of `AttentionGuide.loss`."""
