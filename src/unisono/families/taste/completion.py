@@ -126,20 +126,37 @@ def join(
     return Completion(written, text, worded, ids[None], rows[None], embeds[None])
 
 
+@dataclass(frozen=True)
+class Inputs:
+    """What the processor gives, under the published names; one row. The last three are taken and not used."""
+
+    speaker_embeds: torch.Tensor | None = None
+    audio_features: torch.Tensor | None = None
+    asr_token_ids: torch.Tensor | None = None
+    asr_token_lengths: torch.Tensor | None = None
+    asr_word_ids: torch.Tensor | None = None
+    llm_token_ids: torch.Tensor | None = None
+    llm_token_lengths: torch.Tensor | None = None
+    llm_word_ids: torch.Tensor | None = None
+    audio_feature_lengths: torch.Tensor | None = None
+    speech_token_ids: torch.Tensor | None = None
+    speech_token_lengths: torch.Tensor | None = None
+
+    def prompt(self, model: TasteForCausalLM, mode: str, prefix: Sequence[int], suffix: Sequence[int]) -> Prompt:
+        """What a completion starts from. Raises InputError for an unknown mode, or one that lacks its start."""
+        codes = None
+        if mode in ("audio", "instruct") and self.audio_features is not None and self.asr_token_ids is not None:
+            text = (self.asr_token_ids, self.asr_token_lengths, self.asr_word_ids)
+            codes = model.extract_codes(self.audio_features, *text, self.llm_token_lengths, self.llm_word_ids)[1][0]
+        check_mode(mode, codes, self.llm_token_ids)
+        nothing = torch.zeros(0, dtype=torch.int64, device=model.device)
+        ids, words = (nothing, nothing) if mode == "zero" else (self.llm_token_ids[0], self.llm_word_ids[0])
+        return Prompt(mode, ids, words, codes, tuple(prefix), tuple(suffix))
+
+
 @torch.no_grad()
 def complete(
     model: TasteForCausalLM,
-    speaker_embeds: torch.Tensor | None = None,
-    audio_features: torch.Tensor | None = None,
-    asr_token_ids: torch.Tensor | None = None,
-    asr_token_lengths: torch.Tensor | None = None,
-    asr_word_ids: torch.Tensor | None = None,
-    llm_token_ids: torch.Tensor | None = None,
-    llm_token_lengths: torch.Tensor | None = None,
-    llm_word_ids: torch.Tensor | None = None,
-    audio_feature_lengths: torch.Tensor | None = None,
-    speech_token_ids: torch.Tensor | None = None,
-    speech_token_lengths: torch.Tensor | None = None,
     *,
     conditional_mode: str,
     llm_tokenizer: WordTokenizer | None = None,
@@ -159,17 +176,16 @@ def complete(
     sampling: UnitSampling | None = None,
     observer: Callable[[Step], None] | None = None,
     unit_observer: Any = None,
+    **tensors: torch.Tensor,
 ) -> dict[str, Any]:
-    """Speak on, as `TasteForCausalLM.inference_completion`; one row, as published.
+    """Speak on, as `TasteForCausalLM.inference_completion`.
 
     Args:
-        speaker_embeds: [1, E], not needed with output_text_only. The tensors after it: what the processor gives;
-            audio_feature_lengths and the speech_token_* are taken and not used, as published.
         conditional_mode: "zero", "text", "audio" or "instruct" (prefix ids, prompt, suffix ids, until stop_id).
         llm_tokenizer, asr_tokenizer: None = those of `attach`.
         extra_words: a full stop ends the text after so many, anything after three times as many.
         text_top_p, taste_top_p, text_temperature, repetition_penalty: see `choosing.Choosing`.
-        draws: recorded draws; None = from `seed`. sampling: of the units.
+        draws: recorded draws; None = from `seed`. sampling: of the units. tensors: fields of `Inputs`, no others.
 
     Returns:
         "generated_text" and, unless output_text_only, "speech_token_ids" int64 [1, S], "speech_token_lengths",
@@ -178,25 +194,17 @@ def complete(
     Raises:
         InputError: an unknown mode, or one without what it starts from. GenerationError: not a word was made up.
     """
+    given, draws = Inputs(**tensors), draws or GeneratorDraws(seed)
     model.attach(asr_tokenizer or model.asr_tokenizer, llm_tokenizer or model.llm_tokenizer)
-    heard = conditional_mode in ("audio", "instruct") and audio_features is not None and asr_token_ids is not None
-    codes = None
-    if heard:
-        text = (asr_token_ids, asr_token_lengths, asr_word_ids)
-        codes = model.extract_codes(audio_features, *text, llm_token_lengths, llm_word_ids)[1][0]
-    check_mode(conditional_mode, codes, llm_token_ids)
-    nothing = torch.zeros(0, dtype=torch.int64, device=model.device)
-    ids, words = (nothing, nothing) if conditional_mode == "zero" else (llm_token_ids[0], llm_word_ids[0])
-    prompt = Prompt(conditional_mode, ids, words, codes, tuple(instruct_prefix_ids), tuple(instruct_suffix_ids))
+    prompt = given.prompt(model, conditional_mode, instruct_prefix_ids, instruct_suffix_ids)
     how = Choosing(text_top_p, taste_top_p, text_temperature, repetition_penalty)
-    draws = draws or GeneratorDraws(seed)
     written = write(model, prompt, how, draws, extra_words, stop_id, None, observer)
     if output_text_only:
         return {"generated_text": read_written(written, model.llm_tokenizer, model.asr_tokenizer)[0]}
-    if conditional_mode == "audio" and not out_generated_part_only:
-        made = join(model, written, asr_token_ids[0], asr_word_ids[0], codes)
-    else:
-        made = join(model, written)
+    whole = conditional_mode == "audio" and not out_generated_part_only
+    before = (given.asr_token_ids[0], given.asr_word_ids[0], prompt.codes) if whole else ()
+    made = join(model, written, *before)
     lengths = torch.tensor([made.asr_ids.shape[1]], device=model.device)
-    units = model.make_units(made.asr_ids, lengths, speaker_embeds, made.embeds, sampling, draws.units, unit_observer)
+    voice = given.speaker_embeds
+    units = model.make_units(made.asr_ids, lengths, voice, made.embeds, sampling, draws.units, unit_observer)
     return {**unit_result(units), "generated_text": made.text, "completion": made}

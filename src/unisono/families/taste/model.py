@@ -268,8 +268,8 @@ class TasteForCausalLM(Checkpoint, nn.Module):
             asr_token_ids, asr_token_lengths, speaker_embeds, audio_unit_embeds, draws, sampling, **extra
         )
 
-    def inference_completion(self, *arguments: Any, **options: Any) -> dict[str, Any]:
+    def inference_completion(self, **options: Any) -> dict[str, Any]:
         """Speak on, see `completion.complete`."""
         from unisono.families.taste.completion import complete
 
-        return complete(self, *arguments, **options)
+        return complete(self, **options)
