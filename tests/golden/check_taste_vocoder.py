@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import torch
 from golden_harness import Golden, checker
 
@@ -30,6 +32,17 @@ def check_vocoder_weights(golden: Golden) -> None:
     flow, hift = models(golden)
     names = {f"flow.{name}" for name in flow.state_dict()} | {f"hift.{name}" for name in hift.state_dict()}
     assert names == set(golden.tensors)
+    manifest = golden.path.with_name("state_dict_manifest.json")
+    if manifest.exists():  # of the main set only
+        check_released(json.loads(manifest.read_text())["voice_generator"])
+
+
+def check_released(manifest: dict[str, list[int]]) -> None:
+    """Names and shapes of the published `voice_generator.pth`."""
+    with torch.device("meta"):
+        parts = {"flow": Flow(), "hift": HiFT()}
+    found = {f"{part}.{name}": list(v.shape) for part, made in parts.items() for name, v in made.state_dict().items()}
+    assert found == manifest
 
 
 @checker("vocoder", family="taste")

@@ -124,8 +124,8 @@ def test_the_guide_of_attention_counts_the_token_spoken_and_the_next():
     decoder = small_decoder("autoregressive")
     guide = AttentionGuide(decoder)
     decoder(**BATCH)
-    found = guide.loss(POSITIONS, BATCH["text_lengths"], BATCH["unit_lengths"]).item()
-    weights = guide._log_attention(*guide.seen[:3]).detach().exp()
+    found = float(guide.loss(POSITIONS, BATCH["text_lengths"], BATCH["unit_lengths"]).detach())
+    weights = guide._log_attention(*guide.seen[:3]).exp().detach()
     spoken = [[0, 0, 1, 1, 2, 2], [0, 0, 1]]  # token at each unit, from POSITIONS
     total = 0.0
     for row, tokens in enumerate(spoken):
@@ -152,3 +152,19 @@ def test_jittered_digits_stay_within_their_levels_and_some_move():
     moved = jittered(digits, levels, 0.5)
     assert moved.min() == 0 and bool((moved <= levels - 1).all())
     assert 0 < (moved != digits).float().mean() < 0.5 and (moved - digits).abs().max() == 1
+
+
+def test_while_it_is_trained_a_diffusion_decoder_has_its_tokens_where_they_are_spoken(monkeypatch):
+    from unisono.families.taste import diffusion
+
+    decoder = small_decoder("masked_diffusion")
+    guide, places = DurationGuide(decoder), []
+    own = diffusion.token_places
+    monkeypatch.setattr(diffusion, "token_places", lambda *given: places.append(own(*given)) or places[-1])
+    uneven = torch.tensor([[1, 2, 3], [2, 3, 0]])
+    guide.tell(uneven, BATCH["text_lengths"], BATCH["unit_lengths"])
+    decoder(**BATCH)
+    assert [row[:count].tolist() for row, count in zip(places, (6, 3), strict=True)] == [[0, 1, 2, 2, 2, 2], [0, 0, 1]]
+    assert float(guide.loss(uneven, BATCH["text_lengths"], BATCH["unit_lengths"]).detach()) > 0  # its own numbers
+    decoder(**BATCH)
+    assert places[-2][:6].tolist() != [0, 1, 2, 2, 2, 2]  # told once, for one pass

@@ -19,6 +19,7 @@ from unisono.families.taste.diffusion import MaskedDiffusionUnits
 from unisono.families.taste.units import AutoregressiveUnits
 
 HEAD = 0  # the head that is told where to look
+LEAST = 0.05  # units of a token whose mark falls together with the next one's
 LEAD = 2  # start and speaker stand before the text
 
 
@@ -32,6 +33,9 @@ class AttentionGuide:
 
     def _keep(self, _: nn.Module, arguments: tuple[Any, ...]) -> None:
         self.seen = arguments
+
+    def tell(self, positions: torch.Tensor, text_lengths: torch.Tensor, unit_lengths: torch.Tensor) -> None:
+        """Nothing: an autoregressive decoder finds its place itself."""
 
     def loss(self, positions: torch.Tensor, text_lengths: torch.Tensor, unit_lengths: torch.Tensor) -> torch.Tensor:
         """-log of the attention on the token spoken at each unit and the one after it, in the last forward pass.
@@ -70,24 +74,52 @@ class AttentionGuide:
 
 
 class DurationGuide:
-    """The numbers that say how many units each token takes shall be those of the marks."""
+    """The numbers that say how many units each token takes shall be those of the marks.
+
+    While the decoder is trained it is also told the marks' durations in place of its own: its tokens then lie where
+    they are spoken. With its own, which drift by a token or two within a sentence, it never learns what a token sounds
+    like (measured: 98 % word errors after 1,600 steps).
+    """
 
     def __init__(self, decoder: MaskedDiffusionUnits) -> None:
         self.seen: torch.Tensor | None = None
+        self.told: torch.Tensor | None = None
         decoder.length_layer.register_forward_hook(self._keep)
 
-    def _keep(self, _: nn.Module, arguments: tuple[Any, ...], output: torch.Tensor) -> None:
+    def _keep(self, _: nn.Module, arguments: tuple[Any, ...], output: torch.Tensor) -> torch.Tensor | None:
         self.seen = output
+        # float32 whatever the output is: sums of durations in bfloat16 are a frame off at 256.
+        return None if self.told is None else self.told[..., None]
+
+    def tell(self, positions: torch.Tensor, text_lengths: torch.Tensor, unit_lengths: torch.Tensor) -> None:
+        """Durations for the next forward pass; arguments as of `AttentionGuide.loss`."""
+        durations = mark_durations(positions, text_lengths, unit_lengths).float().clamp_min(LEAST)
+        self.told = durations.expm1().log()  # the decoder takes the softplus of this
 
     def loss(self, positions: torch.Tensor, text_lengths: torch.Tensor, unit_lengths: torch.Tensor) -> torch.Tensor:
         """Mean |log(1 + duration) - log(1 + that of the marks)| over tokens; arguments as of `AttentionGuide.loss`."""
         made = functional.softplus(self.seen[..., 0].float())
         inside = torch.arange(made.shape[1], device=made.device) < text_lengths[:, None]
-        marks = torch.where(inside, positions - 1, unit_lengths[:, None])
-        ends = torch.cat([marks[:, 1:], unit_lengths[:, None]], 1).minimum(unit_lengths[:, None])
-        begins = torch.cat([torch.zeros_like(marks[:, :1]), marks[:, 1:]], 1).minimum(unit_lengths[:, None])
-        error = (torch.log1p(made) - torch.log1p((ends - begins).float())).abs()
+        wanted = mark_durations(positions, text_lengths, unit_lengths)
+        error = (torch.log1p(made) - torch.log1p(wanted.float())).abs()
+        self.told = None
         return (error * inside).sum() / inside.sum()
+
+
+def mark_durations(positions: torch.Tensor, text_lengths: torch.Tensor, unit_lengths: torch.Tensor) -> torch.Tensor:
+    """Units from each token's mark to the next one's; the first begins with the sound, the last ends with it.
+
+    Args:
+        positions: int64 [B, A], 1-based frames. text_lengths, unit_lengths: int64 [B].
+
+    Returns:
+        int64 [B, A], 0 for padding; rows sum up to the unit lengths.
+    """
+    inside = torch.arange(positions.shape[1], device=positions.device) < text_lengths[:, None]
+    marks = torch.where(inside, positions - 1, unit_lengths[:, None]).minimum(unit_lengths[:, None])
+    ends = torch.cat([marks[:, 1:], unit_lengths[:, None]], 1)
+    begins = torch.cat([torch.zeros_like(marks[:, :1]), marks[:, 1:]], 1)
+    return ends - begins
 
 
 Guide = AttentionGuide | DurationGuide

@@ -87,6 +87,9 @@ class TasteTask:
 
     def run(self, batch: dict[str, torch.Tensor]) -> tuple[AutoEncoded, torch.Tensor]:
         """The model's losses, and the guide's."""
+        lengths = batch["asr_token_lengths"], batch["speech_token_lengths"]
+        if self.options.guide:
+            self.guide.tell(batch["positions"], *lengths)
         texts = {name: batch[name] for name in ("asr_token_ids", "asr_token_lengths", "asr_word_ids")}
         made = self.module(
             **texts,
@@ -98,7 +101,6 @@ class TasteTask:
             skip_vq=not self.options.quantise,
             allowed=batch["allowed"] if self.options.audio else None,
         )
-        lengths = batch["asr_token_lengths"], batch["speech_token_lengths"]
         return made, self.guide.loss(batch["positions"], *lengths)
 
     def loss(self, batch: dict[str, torch.Tensor]) -> tuple[torch.Tensor, dict[str, float]]:
