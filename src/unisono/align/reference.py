@@ -90,8 +90,15 @@ def faults(reference: Reference, tokens: int, agreement: float, least: float = L
             f"the recording is clipped ({100 * share:.2g} % of its samples): "
             "the voice will sound rough and distorted; record it with less gain"
         )
-    if agreement < least and least > 0:
-        yield (
-            f"the transcript fits the recording badly (agreement {max(agreement, 0.0):.2f}, right ones have over "
-            f"{least:.2f}): the voice will slur and swap words; check text and language"
-        )
+    if sentence := doubt(agreement, least, "the voice will slur and swap words"):
+        yield sentence
+
+
+def doubt(agreement: float, least: float, what: str) -> str:
+    """A sentence on a transcript that fits its recording badly, and `what` it does; "" for one that fits."""
+    if agreement >= least or least <= 0:
+        return ""
+    return (
+        f"the transcript fits the recording badly (agreement {max(agreement, 0.0):.2f}, right ones have over "
+        f"{least:.2f}): {what}; check text and language"
+    )

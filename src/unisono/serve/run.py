@@ -36,7 +36,7 @@ def serve(settings: Settings) -> None:
         "log_config": None,
         "access_log": False,
         "server_header": False,
-        "timeout_graceful_shutdown": settings.grace or None,
+        "timeout_graceful_shutdown": settings.grace,
         "ws_max_size": MOST_MESSAGE,
         "proxy_headers": False,
     }

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import deque
+from itertools import pairwise
 from typing import Any
 
 from fastapi import APIRouter, WebSocket
@@ -25,7 +26,7 @@ from unisono.serve.problems import ApiError, as_api_error, as_request_error
 from unisono.serve.requests import SocketStart
 from unisono.serve.scheduler import Handle
 from unisono.serve.service import Service, service_of
-from unisono.text import split_sentences
+from unisono.text import read_script, split_sentences
 
 router = APIRouter()
 FRAMES_PER_SECOND = 50
@@ -115,7 +116,7 @@ class Session:
             raise WebSocketDisconnect(received.get("code", 1000))
         try:
             message = json.loads(received.get("text") or "")
-        except ValueError:
+        except (ValueError, RecursionError):
             message = None
         if not isinstance(message, dict):
             raise ApiError(400, "a message is a JSON object with a type", code="invalid_json")
@@ -145,14 +146,13 @@ class Session:
         waiting = sum(len(item) for item in self.waiting if isinstance(item, str))
         if waiting + len(self.held) > MOST_WAITING * self.service.settings.most_text:
             raise ApiError(429, "too much text is waiting: send it as it is spoken", code="rate_limit")
-        try:
-            spans = split_sentences(self.held)
-        except InputError:  # a tag that is not closed yet
-            return
-        if len(spans) > 1:
-            at = spans[-1].start
-            self._put(*(self.held[span.start : span.end] for span in spans[:-1]))
-            self.held = self.held[at:]
+        begin, parts = 0, []
+        for span, following in pairwise(split_sentences(self.held)):
+            if _is_closed(part := self.held[begin : span.end]):
+                parts.append(part)
+                begin = following.start
+        self.held = self.held[begin:]
+        self._put(*parts)
 
     def _flush(self, then: dict[str, Any]) -> None:
         """Let go of all text, and of a message behind it."""
@@ -229,3 +229,12 @@ class Session:
     async def _send(self, message: dict[str, Any]) -> None:
         async with self.sending:
             await self.socket.send_text(json.dumps(message, ensure_ascii=False))
+
+
+def _is_closed(text: str) -> bool:
+    """Whether no tag of a text waits for its end, so that it can be spoken by itself."""
+    try:
+        read_script(text)
+    except InputError:
+        return False
+    return True

@@ -14,6 +14,7 @@ from unisono.serve.answers import Stream, collect, first_audio, timestamps, unle
 from unisono.serve.encodings import FORMATS, encode_whole
 from unisono.serve.engine import Cancelled
 from unisono.serve.guard import note
+from unisono.serve.logs import log_failure
 from unisono.serve.problems import RETRY, ApiError, as_api_error, as_request_error
 from unisono.serve.requests import BatchRequest, SpeechRequest, TimedRequest
 from unisono.serve.scheduler import Refused
@@ -100,6 +101,9 @@ async def _item(index: int, item: Any, service: Service, request: Request, place
         except ValidationError as problem:
             return {"index": index, **as_request_error(problem).body}
         except (ApiError, UnisonoError, Refused, Cancelled) as problem:
+            return {"index": index, **as_api_error(problem, "input").body}
+        except Exception as problem:  # of this item alone: the others go on
+            log_failure(problem)
             return {"index": index, **as_api_error(problem, "input").body}
         finally:
             if handle is not None:

@@ -247,3 +247,11 @@ def test_a_function_may_listen(tiny_model, recording):
     voice = tiny_model.voice(recording, asr=lambda audio: heard.append(audio) or "HELLO THERE FRIENDS")
     assert voice.tokens.text == "Hello there friends." and len(heard) == 1
     assert np.array_equal(heard[0].samples, read_audio(recording).samples)
+
+
+def test_a_text_that_is_not_what_is_said_is_warned_of(recording):
+    import unisono
+
+    tts = unisono.load(device="cpu")
+    with pytest.warns(VoiceWarning, match="words will stand in wrong places"):
+        tts.align(recording, text="Completely different words about the weather in Paris tomorrow.")

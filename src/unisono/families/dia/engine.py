@@ -25,6 +25,7 @@ from unisono.families.fixed_rate.speech import Piece
 from unisono.families.makers import Maker, maker_of
 from unisono.interface import Token
 from unisono.lm.seeded import Key, SeededChoice
+from unisono.text import read_script
 
 BATCH = 8  # rows that are generated together; guidance doubles them
 SPARE_BYTES = 4
@@ -48,7 +49,13 @@ class DiaEngine:
     # Text
 
     def pieces(self, text: str) -> list[str]:
-        """Pieces that begin with [S1] or [S2]. Raises InputError for other speakers, or turns without words."""
+        """Pieces that begin with [S1] or [S2].
+
+        Raises:
+            InputError: other speakers, turns without words, or control tags, which the model cannot follow.
+        """
+        if read_script(text).text != text:
+            raise InputError(f"model {self.card.name} cannot follow control tags such as [pause:1s]: leave them away")
         return pack(read_turns(text), self.card.chunk_characters)
 
     def text_ids(self, text: str, said: str = "") -> list[int]:

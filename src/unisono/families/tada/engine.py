@@ -11,7 +11,6 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from unisono.errors import UnisonoError
 from unisono.families.tada.generate import finish
 from unisono.families.tada.model import TadaForCausalLM
 from unisono.families.tada.plan import Slots
@@ -35,7 +34,7 @@ class Job:
     work: Work[None]
     pieces: deque[Speech] = field(default_factory=deque)
     done: bool = False
-    error: UnisonoError | None = None
+    error: Exception | None = None
     task: Task | None = None
     row: Row | None = None
 
@@ -109,21 +108,21 @@ class Engine:
             job.row = self.rows.join(job.task.plan, job.task.draws, job.task.watch)
         except StopIteration:
             self._close(job)
-        except UnisonoError as problem:  # of this job alone: the others go on
+        except Exception as problem:  # of this job alone: the others go on
             self._close(job, problem)
 
     def _heard(self, job: Job) -> bool:
         """Let a job hear its newest slot; False where that ended it."""
         try:
             job.task.hear(job.row.state)
-        except UnisonoError as problem:
+        except Exception as problem:
             if job.row in self.rows.rows:
                 self.rows.leave(job.row)
             self._close(job, problem)
             return False
         return True
 
-    def _close(self, job: Job, error: UnisonoError | None = None) -> None:
+    def _close(self, job: Job, error: Exception | None = None) -> None:
         job.work.close()
         job.done, job.error, job.row, job.task = True, error, None, None
         if job in self.running:

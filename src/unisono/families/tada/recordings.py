@@ -15,7 +15,7 @@ from pathlib import Path
 
 import torch
 
-from unisono.align.reference import faults, trim_silence
+from unisono.align.reference import doubt, faults, trim_silence
 from unisono.align.transcribe import Recogniser, transcribe
 from unisono.audio import resample_sinc
 from unisono.errors import CheckpointError, InputError, VoiceWarning
@@ -85,7 +85,9 @@ class Recordings:
             AudioError, InputError: unusable sound or text. AlignmentError: more tokens than frames.
         """
         sound, spelled = self._given(audio, text)
-        return speech_of(spelled, self._find(sound, spelled).marks.tolist(), sound, self.card.word_lead)
+        found = self._find(sound, spelled)
+        self._doubt(found)
+        return speech_of(spelled, found.marks.tolist(), sound, self.card.word_lead)
 
     def encode(self, audio: str | Path | Audio, text: str, seed: int | None = None) -> AlignedTokens:
         """One vector per token of the transcript.
@@ -96,7 +98,16 @@ class Recordings:
         Raises as `align`.
         """
         sound, spelled = self._given(audio, text)
-        return self._encode(sound, spelled, self._find(sound, spelled), seed)
+        found = self._find(sound, spelled)
+        self._doubt(found)
+        return self._encode(sound, spelled, found, seed)
+
+    def _doubt(self, found: Found) -> None:
+        """Warn of a text that is not what the recording says."""
+        if sentence := doubt(
+            found.agreement(), self.aligner.config.least_agreement, "words will stand in wrong places"
+        ):
+            warnings.warn(sentence, VoiceWarning, stacklevel=4)
 
     def voice(
         self,

@@ -117,6 +117,8 @@ class TasteSpeech:
         spelled = spell_sentences(
             check_text(text), self.tokenizer, style=card.style, language=card.language, leading_space=card.leading_space
         )
+        if any(sentence.pauses or any(rate != 1 for rate in sentence.rates) for sentence in spelled):
+            raise InputError(f"model {self.name} cannot follow [pause:…] and [rate:…]: leave them away")
         voice = check_voice(voice) or self.default_voice
         if voice is None:
             raise CheckpointError(f"model {self.name} has no voice of its own: name one, or a recording with its text")
