@@ -48,7 +48,8 @@ def _words(
 def _tokens(spelled: Spelled, positions: Sequence[int]) -> list[Token]:
     """The first of the tokens, as many as there are positions."""
     gaps = np.diff(np.asarray(positions, dtype=np.int64), prepend=0).tolist()
-    return [Token(*row) for row in zip(spelled.ids, spelled.texts, positions, gaps, strict=False)]
+    known = slice(len(positions))
+    return [Token(*row) for row in zip(spelled.ids[known], spelled.texts[known], positions, gaps, strict=True)]
 
 
 class Teller:

@@ -15,7 +15,7 @@ from unisono.files.store import (
     stored_voices,
 )
 from unisono.files.tensors import load_tensors, read_header, save_tensors
-from unisono.files.voices import load_tokens, load_voice, save_tokens, save_voice
+from unisono.files.voices import default_voice, load_tokens, load_voice, save_tokens, save_voice
 
 __all__ = [
     "STANDARD",
@@ -25,6 +25,7 @@ __all__ = [
     "check_new_voice",
     "check_output",
     "check_voice_name",
+    "default_voice",
     "find_folder",
     "load_module",
     "load_tensors",

@@ -123,3 +123,15 @@ def _fault(tokens: AlignedTokens) -> str:
     if tokens.vectors is not None and not bool(tokens.vectors.isfinite().all()):
         return "vectors hold NaN or infinite numbers"
     return ""
+
+
+def default_voice(folder: Path, name: str) -> Voice | None:
+    """The ready voice of a model's folder that its card names, else the first one, None where there is none.
+
+    Raises:
+        CheckpointError: it is damaged or not there.
+    """
+    ready = sorted((folder / "voices").glob("*.safetensors"))
+    if not name:
+        return load_voice(ready[0]) if ready else None
+    return load_voice(folder / "voices" / f"{name}.safetensors")

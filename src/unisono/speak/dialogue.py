@@ -109,7 +109,7 @@ def dialogue_text(turns: Sequence[Turn]) -> str:
     names = speakers(turns)
     if len(names) > len(TWO):
         raise InputError(f"the script has {len(names)} speakers ({', '.join(names[:4])}), this model speaks as two")
-    tags = dict(zip(names, TWO, strict=False))
+    tags = dict(zip(names, TWO[: len(names)], strict=True))
     return " ".join(f"[{tags[turn.speaker]}] {turn.text}" for turn in turns)
 
 

@@ -77,7 +77,7 @@ def find_voices(
                 f"the script has {len(names)} speakers, the model {len(ready)} ready voices: say who speaks as whom "
                 f"with --voices {names[0]}=VOICE"
             )
-        return {name: read_voice(folder, voice) for name, voice in zip(names, ready, strict=False)}
+        return {name: read_voice(folder, voice) for name, voice in zip(names, ready[: len(names)], strict=True)}
     voices: dict[str, Voice] = {}
     for pair in given:
         name, _, wanted = pair.partition("=")

@@ -50,7 +50,8 @@ class CodeSpace:
     def speech(self, path: Path) -> Speech:
         """The sound of what is drawn."""
         codes = [self.model.engine.as_codes(ids) for ids in self.made[path]]
-        spoken = [(piece, drawn) for piece, drawn in zip(self.pieces, codes, strict=False) if len(drawn)]
+        begun = self.pieces[: len(codes)]
+        spoken = [(piece, drawn) for piece, drawn in zip(begun, codes, strict=True) if len(drawn)]
         if not spoken:
             return Speech(np.zeros(0, np.float32), self.model.sample_rate, self.text, [], [])
         return self.model.speak_codes(self.text, *zip(*spoken, strict=True))

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from unisono.errors import InputError
+from unisono.families.edits import beginning
 from unisono.families.fixed_rate.options import CodeOptions
 from unisono.families.llasa.vocabulary import Vocabulary
 from unisono.lm.seeded import Key, noise
@@ -116,7 +117,7 @@ class CachedChances:
     @torch.inference_mode()
     def __call__(self, ids: Sequence[int], count: int) -> torch.Tensor:
         """Chances float64 [count + 1, V] of what follows the last count + 1 beginnings of `ids`."""
-        shared = min(self._shared(ids), len(ids) - count - 1)
+        shared = min(beginning(self.ids, ids), len(ids) - count - 1)
         if shared < self.read:
             self.cache.crop(shared - self.read)
         new = torch.tensor([list(ids[shared:])], device=self.engine.device)
@@ -130,11 +131,6 @@ class CachedChances:
         if self.greedy:
             return torch.zeros_like(scores).scatter_(1, scores.argmax(1, keepdim=True), 1.0)
         return scores.softmax(-1)
-
-    def _shared(self, ids: Sequence[int]) -> int:
-        """How many ids at the beginning are those that were read."""
-        pairs = zip(self.ids, ids, strict=False)
-        return next((place for place, (a, b) in enumerate(pairs) if a != b), min(len(self.ids), len(ids)))
 
 
 def _drafter(engine: LlasaEngine, options: CodeOptions, start: int, generator: torch.Generator) -> Any:

@@ -35,7 +35,7 @@ from unisono.families.tada.sentence import Speaker
 from unisono.families.tada.voice_prompt import check_pieces, pieces_prompt, voice_prompt
 from unisono.families.tada.windows import Grid, decode_grid, fit
 from unisono.families.tada.work import heard
-from unisono.files import load_voice, read_voice
+from unisono.files import default_voice, read_voice
 from unisono.interface import AlignedTokens, Audio, Speech, Tokenizer, Voice
 from unisono.lm.draws import GeneratorDraws
 
@@ -83,10 +83,7 @@ class TadaSpeech:
     @cached_property
     def default_voice(self) -> Voice | None:
         """The ready voice that the card names, else the first one. Raises CheckpointError when it is damaged."""
-        ready = sorted((self.folder / "voices").glob("*.safetensors"))
-        if not self.card.voice:
-            return load_voice(ready[0]) if ready else None
-        return load_voice(self.folder / "voices" / f"{self.card.voice}.safetensors")
+        return default_voice(self.folder, self.card.voice)
 
     # Text to speech
 

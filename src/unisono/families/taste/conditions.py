@@ -150,6 +150,11 @@ class UnitConditions(nn.Module):
         self.llm_embedding = nn.Embedding(2, width)
         self.llm = make_stack(sizes.llm, width, out, lm=True, causal=causal)
 
+    @property
+    def end(self) -> int:
+        """V, what stands behind the last unit."""
+        return self.sizes.speech_token_size
+
     def encode_text(self, text_ids: torch.Tensor, lengths: torch.Tensor | None = None) -> torch.Tensor:
         """int64 [B, A] -> [B, A, H]. Ids beyond the lengths are read too; they change nothing before them."""
         return self.text_encoder_affine_layer(self.text_encoder(self.text_embedding(text_ids), lengths))

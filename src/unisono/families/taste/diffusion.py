@@ -44,11 +44,6 @@ class MaskedDiffusionUnits(UnitConditions):
         self.llm_decoder = nn.Linear(sizes.llm_output_size, sizes.speech_token_size + 1)
         nn.init.constant_(self.length_layer.bias, 3.0)
 
-    @property
-    def end(self) -> int:
-        """V, what fills the canvas behind the speech."""
-        return self.sizes.speech_token_size
-
     def forward(
         self,
         text_ids: torch.Tensor,

@@ -32,7 +32,7 @@ from unisono.families.taste.hearing import Hearing, Text
 from unisono.families.taste.model import TasteForCausalLM
 from unisono.families.taste.sequence import NOTHING, codes_at_tokens, first_of_words
 from unisono.families.taste.slots import Sound
-from unisono.files import load_voice, read_voice
+from unisono.files import default_voice, read_voice
 from unisono.interface import AlignedTokens, Audio, Span, Speech, Tokenizer, Voice
 
 Progress = Callable[[int, int], None]
@@ -60,10 +60,7 @@ class TasteSpeech:
     @cached_property
     def default_voice(self) -> Voice | None:
         """The ready voice that the card names, else the first one. Raises CheckpointError when it is damaged."""
-        ready = sorted((self.folder / "voices").glob("*.safetensors"))
-        if not self.card.voice:
-            return load_voice(ready[0]) if ready else None
-        return load_voice(self.folder / "voices" / f"{self.card.voice}.safetensors")
+        return default_voice(self.folder, self.card.voice)
 
     # Text to speech
 

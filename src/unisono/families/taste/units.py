@@ -35,11 +35,6 @@ class AutoregressiveUnits(UnitConditions):
         self.speech_embedding = nn.Embedding(sizes.speech_token_size, sizes.llm_input_size)
         self.llm_decoder = nn.Linear(sizes.llm_output_size, sizes.speech_token_size + 1)
 
-    @property
-    def end(self) -> int:
-        """V, the label after the last unit."""
-        return self.sizes.speech_token_size
-
     def lay_out(
         self,
         condition: torch.Tensor,

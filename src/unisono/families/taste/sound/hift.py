@@ -163,7 +163,7 @@ class HiFT(nn.Module):
         self.m_source = HarmonicSource(config.harmonics, config.sampling_rate)
         self.conv_pre = Conv(config.in_channels, config.base_channels, 7)
         widths = [config.base_channels >> stage for stage in range(len(config.upsample_rates) + 1)]
-        stages = list(zip(widths, widths[1:], config.upsample_kernels, config.upsample_rates, strict=False))
+        stages = list(zip(widths[:-1], widths[1:], config.upsample_kernels, config.upsample_rates, strict=True))
         self.ups = nn.ModuleList(Upsample(*stage) for stage in stages)
         later = [math.prod(config.upsample_rates[index + 1 :]) for index in range(len(stages))]
         self.source_downs = nn.ModuleList(
