@@ -141,14 +141,18 @@ class Guard:
 
 
 class _Body:
-    """A `receive` that counts the bytes of the body, cuts it at its limit, and waits only so long for its parts."""
+    """A `receive` that counts the bytes of the body, breaks off at its limit, and waits only so long for its parts.
+
+    At the limit it raises, so that who reads a form lets go of the files it has begun; the app makes a 400 of that,
+    which `_Answer` replaces.
+    """
 
     def __init__(self, receive: Receive, limit: int, stall: int) -> None:
         self.receive, self.limit, self.stall = receive, limit, stall
         self.seen, self.exceeded, self.whole = 0, False, False
 
     async def __call__(self) -> Message:
-        """The next message. Raises TimeoutError when a part of the body does not come."""
+        """The next message. Raises TimeoutError when a part of the body does not come, ApiError 413 over the limit."""
         if self.whole:
             return await self.receive()
         async with asyncio.timeout(self.stall):
@@ -161,7 +165,7 @@ class _Body:
             self.exceeded = True
             if message.get("more_body"):
                 await self.drain()
-            return {"type": "http.request", "body": b"", "more_body": False}
+            raise too_large(self.limit)
         return message
 
     async def drain(self) -> None:
