@@ -159,8 +159,14 @@ def test_while_it_is_trained_a_diffusion_decoder_has_its_tokens_where_they_are_s
 
     decoder = small_decoder("masked_diffusion")
     guide, places = DurationGuide(decoder), []
-    own = diffusion.token_places
-    monkeypatch.setattr(diffusion, "token_places", lambda *given: places.append(own(*given)) or places[-1])
+    own = diffusion.within_tokens
+
+    def seen(*given):
+        token, place = own(*given)
+        places.append(token)
+        return token, place
+
+    monkeypatch.setattr(diffusion, "within_tokens", seen)
     uneven = torch.tensor([[1, 2, 3], [2, 3, 0]])
     guide.tell(uneven, BATCH["text_lengths"], BATCH["unit_lengths"])
     decoder(**BATCH)

@@ -16,6 +16,7 @@ def tiny_config(
     quantiser: str = "rvq",
     lora: bool = False,
     units: int = 64,
+    decoder: dict | None = None,
     **spoken: object,
 ) -> dict:
     """Sections of a `TasteConfig`."""
@@ -55,6 +56,7 @@ def tiny_config(
             "spk_embed_dim": 60,
             "kind": kind,
             **stacks,
+            **(decoder or {}),
         },
         "spoken_lm_config": {
             "sos_id": 1,

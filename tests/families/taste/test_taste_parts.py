@@ -4,8 +4,9 @@ import pytest
 import torch
 from taste_folder import HEARD, tiny_taste
 
+from unisono.errors import CheckpointError
+from unisono.families.taste.canvas import UnitDigits, within_tokens
 from unisono.families.taste.conditions import SeededDraws, UnitSampling
-from unisono.families.taste.diffusion import token_places
 from unisono.families.taste.nearby import near_marks
 from unisono.families.taste.relative import RelativeStack, StackState
 from unisono.families.taste.tower import average_words, length_mask
@@ -115,10 +116,18 @@ def test_full_attention_ignores_padding():
         stack(inputs, state=StackState())
 
 
-@pytest.mark.parametrize("kind", ["autoregressive", "masked_diffusion"])
+LOCAL = {"diffusion_blocks": 2, "diffusion_inner": 24, "diffusion_digits": (4, 4, 4)}
+KINDS = {
+    "autoregressive": {"kind": "autoregressive"},
+    "masked_diffusion": {"kind": "masked_diffusion"},
+    "local": {"kind": "masked_diffusion", "decoder": LOCAL},
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("heard", [True, False])
 def test_rows_of_a_batch_are_what_they_are_alone(kind, heard):
-    decoder = tiny_taste(kind=kind).speech_decoder
+    decoder = tiny_taste(**KINDS[kind]).speech_decoder
     ids, lengths, speaker, embeds, _, _ = given(decoder)
     embeds = embeds if heard else None
     sampling = UnitSampling(steps=4)
@@ -136,9 +145,9 @@ def test_rows_of_a_batch_are_what_they_are_alone(kind, heard):
         assert torch.equal(both[row], alone[0]) and (both[row] < 64).all()
 
 
-@pytest.mark.parametrize("kind", ["autoregressive", "masked_diffusion"])
+@pytest.mark.parametrize("kind", KINDS)
 def test_a_given_length_is_kept_and_losses_train(kind):
-    model = tiny_taste(kind=kind)
+    model = tiny_taste(**KINDS[kind])
     decoder = model.speech_decoder.train()
     batch = given(decoder)
     torch.manual_seed(0)
@@ -170,9 +179,24 @@ def test_diffusion_takes_any_number_of_steps(steps, order):
         assert all(len(row) <= (length or 1000) and (row < 64).all() for row in units)
 
 
-def test_places_share_the_canvas_by_duration():
-    places = token_places(torch.tensor([1.0, 3.0]), wanted=8, size=10)
-    assert places.tolist() == [0, 0, 1, 1, 1, 1, 1, 1, 1, 1]
+def test_tokens_share_the_canvas_by_duration():
+    token, place = within_tokens(torch.tensor([1.0, 3.0]), wanted=8, size=10)
+    assert token.tolist() == [0, 0, 1, 1, 1, 1, 1, 1, 1, 1]
+    assert place[:, 0].tolist() == pytest.approx([0.25, 0.75, *((i + 0.5) / 6 for i in range(6)), 1, 1])
+    assert place[0, 1:].expm1().tolist() == pytest.approx([0.5, 1.5])
+    assert place[-1, 1:].expm1().tolist() == pytest.approx([7.5, 0])  # behind the speech
+
+
+def test_units_that_share_digits_share_a_part_of_their_vectors():
+    digits = UnitDigits((2, 3), 6, width=4, out=5)
+    vectors, hidden = digits.vectors(), torch.randn(5)
+    values = digits.embed.weight.T  # [F, H]
+    assert torch.allclose(vectors[5], values[1] + values[2 + 2]) and torch.allclose(
+        vectors[2], values[0] + values[2 + 1]
+    )
+    assert torch.allclose(digits.logits(hidden)[3], digits.decode(hidden)[[1, 2 + 1]].sum())
+    with pytest.raises(CheckpointError, match="make 6 units, not 7"):
+        UnitDigits((2, 3), 7, width=4, out=5)
 
 
 def test_tokens_attend_near_their_marks_only():

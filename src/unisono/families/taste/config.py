@@ -119,6 +119,8 @@ class UnitDecoderSizes:
         kind: "autoregressive" (published) or "masked_diffusion".
         text_encoder, audio_encoder, llm: the three stacks.
         diffusion_overshoot: how much longer than the speech the canvas may be, as a share of its length.
+        diffusion_blocks, diffusion_inner: ConvNeXt blocks over the canvas and their inner width; 0 blocks = none.
+        diffusion_digits: values of each digit of a unit, where units are tuples; () = they are not.
     """
 
     encoder_input_size: int = 512
@@ -135,6 +137,9 @@ class UnitDecoderSizes:
     fuse_encoded_audio_text_kwargs: dict[str, Any] = field(default_factory=dict)
     kind: str = "autoregressive"
     diffusion_overshoot: float = 0.25
+    diffusion_blocks: int = 0
+    diffusion_inner: int = 512
+    diffusion_digits: tuple[int, ...] = ()
     text_encoder: StackSizes = field(default_factory=StackSizes)
     audio_encoder: StackSizes = field(default_factory=lambda: StackSizes(num_blocks=2))
     llm: StackSizes = field(default_factory=lambda: StackSizes(num_blocks=7))
@@ -332,6 +337,8 @@ def read_units(values: Mapping[str, Any]) -> UnitDecoderSizes:
     text = _stack(values, "encoder__", StackSizes())
     audio = _stack(values, "audio_encoder__", replace(text, num_blocks=2))
     llm = _stack(values, "llm__", StackSizes(num_blocks=7))
+    if "diffusion_digits" in values:
+        values["diffusion_digits"] = tuple(values["diffusion_digits"])
     sizes = _read(
         UnitDecoderSizes, {**values, "text_encoder": text, "audio_encoder": audio, "llm": llm}, "speech_decoder_config"
     )

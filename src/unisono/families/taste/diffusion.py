@@ -16,6 +16,7 @@ from torch import nn
 from torch.nn import functional
 from torch.nn.utils.rnn import pad_sequence
 
+from unisono.families.taste.canvas import CanvasTrunk, UnitDigits, within_tokens
 from unisono.families.taste.conditions import IGNORED, UnitConditions, UnitDraws, UnitLoss, UnitSampling
 from unisono.families.taste.config import UnitDecoderSizes
 from unisono.lm.absorbing import HIDDEN, Finding, bound, find, hide
@@ -43,6 +44,9 @@ class MaskedDiffusionUnits(UnitConditions):
         self.length_layer = nn.Linear(width, 1)
         self.llm_decoder = nn.Linear(sizes.llm_output_size, sizes.speech_token_size + 1)
         nn.init.constant_(self.length_layer.bias, 3.0)
+        blocks, digits = sizes.diffusion_blocks, sizes.diffusion_digits
+        self.trunk = CanvasTrunk(width, sizes.diffusion_inner, blocks) if blocks else None
+        self.digits = UnitDigits(digits, self.end, width, sizes.llm_output_size) if digits else None
 
     def forward(
         self,
@@ -130,30 +134,33 @@ class MaskedDiffusionUnits(UnitConditions):
             sizes: canvas positions of each row [B]. wanted: units of each row, over which its tokens are spread.
         """
         ids = shown.masked_fill(shown == HIDDEN, self.end + 1).to(self.llm_embedding.weight.device)
-        rows = []
+        vectors, canvases, places = self._vectors(), [], []
         for row, size in enumerate(sizes.tolist()):
-            place = token_places(given.durations[row], wanted[row], size)
-            told = self.place_affine_layer(given.conditions[row])[place]
-            rows.append(torch.cat([given.heads[row], self.speech_embedding(ids[row, :size]) + told]))
+            token, place = within_tokens(given.durations[row], wanted[row], size)
+            told = self.place_affine_layer(given.conditions[row])[token]
+            canvases.append(functional.embedding(ids[row, :size], vectors) + told)
+            places.append(place)
+        if self.trunk is not None:
+            canvases = self.trunk(canvases, places)
+        rows = [torch.cat([head, canvas]) for head, canvas in zip(given.heads, canvases, strict=True)]
         lengths = torch.tensor([len(row) for row in rows], device=ids.device)
         hidden = self.llm(pad_sequence(rows, batch_first=True), lengths)
         picked = [
             hidden[row, len(head) : len(head) + size]
             for row, (head, size) in enumerate(zip(given.heads, sizes.tolist(), strict=True))
         ]
-        made = self.llm_decoder(pad_sequence(picked, batch_first=True))
+        made = self._decoded(pad_sequence(picked, batch_first=True))
         return functional.pad(made, (0, 0, 0, shown.shape[1] - made.shape[1]))
 
+    def _vectors(self) -> torch.Tensor:
+        """What units, end and hidden enter as: [V + 2, H]."""
+        vectors = self.speech_embedding.weight
+        return vectors if self.digits is None else vectors + functional.pad(self.digits.vectors(), (0, 0, 0, 2))
 
-def token_places(durations: torch.Tensor, wanted: int, size: int) -> torch.Tensor:
-    """Which token each canvas position most likely belongs to: int64 [size]; behind the speech the last one.
-
-    Args:
-        durations: [A] positive numbers, whose proportions count. wanted: units that the tokens are spread over.
-    """
-    ends = durations.detach().cumsum(0)
-    middles = (torch.arange(size, device=ends.device) + 0.5) * (ends[-1] / wanted)
-    return torch.searchsorted(ends, middles).clamp_max(len(ends) - 1)
+    def _decoded(self, hidden: torch.Tensor) -> torch.Tensor:
+        """[B, C, H] -> logits [B, C, V + 1]."""
+        logits = self.llm_decoder(hidden)
+        return logits if self.digits is None else logits + functional.pad(self.digits.logits(hidden), (0, 1))
 
 
 def _speech(canvas: torch.Tensor, end: int) -> torch.Tensor:
