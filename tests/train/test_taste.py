@@ -8,12 +8,14 @@ import torch
 from torch.nn import functional
 
 import unisono
+from unisono.errors import TrainingError
 from unisono.families.taste.config import TasteConfig
 from unisono.families.taste.model import TasteForCausalLM
 from unisono.hub import builtin_folder
 from unisono.train import run
 from unisono.train.recipe import read_recipe
 from unisono.train.stages.guides import LEAD, AttentionGuide, DurationGuide
+from unisono.train.stages.taste import _renewed
 from unisono.train.stages.units import jittered
 
 ROOT = Path(__file__).parents[2]
@@ -174,3 +176,20 @@ def test_while_it_is_trained_a_diffusion_decoder_has_its_tokens_where_they_are_s
     assert float(guide.loss(uneven, BATCH["text_lengths"], BATCH["unit_lengths"]).detach()) > 0  # its own numbers
     decoder(**BATCH)
     assert places[-2][:6].tolist() != [0, 1, 2, 2, 2, 2]  # told once, for one pass
+
+
+def test_a_model_with_other_parts_keeps_what_is_not_fresh(trained: Path):
+    before = TasteForCausalLM.from_pretrained(trained / "stage-1-2" / "final")
+    changes = {
+        "audio_tower_config": {"kwargs_for_quantizer": {"quantizer_class": "fsq", "dim": 160, "levels": [4, 4, 4]}},
+        "speech_decoder_config": {"kind": "masked_diffusion"},
+    }
+    fresh = [r"audio_tower\.vq", "spoken_lm", "speech_decoder"]
+    made = _renewed(before, changes, fresh)
+    assert (made.config.tower.quantiser.levels, made.config.units.kind) == ((4, 4, 4), "masked_diffusion")
+    assert made.config.units.encoder_input_size == before.config.units.encoder_input_size  # as it was
+    old = before.audio_tower.audio_joint_encoder_segmenter.state_dict()
+    new = made.audio_tower.audio_joint_encoder_segmenter.state_dict()
+    assert all(torch.equal(old[name], value) for name, value in new.items())
+    with pytest.raises(TrainingError, match="no such weights"):
+        _renewed(before, changes, fresh[:2])

@@ -21,10 +21,13 @@ from torch.nn.utils.rnn import pad_sequence
 from unisono.align.mel_ctc import remove_mean
 from unisono.audio.mel import StackedMel
 from unisono.codec.quantisers import ResidualVQ
+from unisono.errors import TrainingError
+from unisono.families.taste.config import TasteConfig
 from unisono.families.taste.model import AutoEncoded, TasteForCausalLM
 from unisono.families.taste.nearby import near_marks
 from unisono.families.taste.tower import length_mask
 from unisono.files import load_tensors, save_tensors
+from unisono.files.checkpoint import few
 from unisono.interface import Tokenizer
 from unisono.train.corpus import Clip, Selection
 from unisono.train.marks import Marks
@@ -49,6 +52,8 @@ class Options:
         window: frames around its marks that a token may attend; 0 = all frames, as published.
         guide: weight of the guide on known marks; 0 = none, as published.
         marks, units: files of the run that made them.
+        fresh: regular expressions of names that begin anew where `init` is a model with other parts; `model` then says
+            what is other, key by key within its sections.
     """
 
     audio: bool = True
@@ -61,6 +66,7 @@ class Options:
     marks: str = "marks.safetensors"
     units: str = "units.safetensors"
     held_out_clips: int = 24
+    fresh: list[str] = field(default_factory=list)
 
 
 class TasteTask:
@@ -209,6 +215,10 @@ def word_starts(tokenizer: Tokenizer) -> np.ndarray:
 
 def _model(context: Context, stage: Stage, options: Options) -> TasteForCausalLM:
     """The model of the stage before, or a new one that hears like the aligner."""
+    if stage.init and options.fresh:
+        return _renewed(
+            TasteForCausalLM.from_pretrained(context.result(stage.init)), stage.model, options.fresh
+        ).train()
     if stage.init:
         return TasteForCausalLM.from_pretrained(context.result(stage.init), **stage.model).train()
     model = from_config(TasteForCausalLM, stage.model)
@@ -218,6 +228,24 @@ def _model(context: Context, stage: Stage, options: Options) -> TasteForCausalLM
     encoder = model.get_submodule(SPEECH.rstrip("."))
     encoder.load_state_dict({name: value for name, value in kept.items() if name in own})
     return model
+
+
+def _renewed(model: TasteForCausalLM, changes: dict[str, Any], fresh: list[str]) -> TasteForCausalLM:
+    """A model like another one but for `changes` of its configuration; all names but the fresh ones keep their weights.
+
+    Raises:
+        TrainingError: a weight that shall be kept has no place, or another shape.
+    """
+    values = model.config.to_dict()
+    sections = {name: {**values.get(name, {}), **section} for name, section in changes.items()}
+    made = TasteForCausalLM(TasteConfig.from_dict({**values, **sections}))
+    old, state = model.state_dict(), made.state_dict()
+    kept = [name for name in state if not any(re.search(pattern, name) for pattern in fresh)]
+    unlike = [name for name in kept if name not in old or old[name].shape != state[name].shape]
+    if unlike:
+        raise TrainingError(f"{few(unlike)}: no such weights in the model before; name them in `fresh`")
+    made.load_state_dict(state | {name: old[name] for name in kept})
+    return made
 
 
 def _choose_trained(model: TasteForCausalLM, options: Options) -> None:
