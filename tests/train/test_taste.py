@@ -1,6 +1,7 @@
 """TASTE's stages: the smoke recipe goes from recordings to a model folder that speaks; guides measure what they say."""
 
 import json
+import math
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ from unisono.train import run
 from unisono.train.recipe import read_recipe
 from unisono.train.stages.guides import LEAD, AttentionGuide, DurationGuide
 from unisono.train.stages.taste import _renewed
-from unisono.train.stages.units import jittered
+from unisono.train.stages.units import jittered, unevenness
 
 ROOT = Path(__file__).parents[2]
 STAGES = ("units", "stage-1-1", "stage-1-2", "stage-1-3", "text_model", "taslm")
@@ -193,3 +194,15 @@ def test_a_model_with_other_parts_keeps_what_is_not_fresh(trained: Path):
     assert all(torch.equal(old[name], value) for name, value in new.items())
     with pytest.raises(TrainingError, match="no such weights"):
         _renewed(before, changes, fresh[:2])
+
+
+def test_values_used_equally_often_are_even():
+    inside = torch.tensor([[True, True, True, True, False]])
+    levels = torch.tensor([2, 4])
+    digits = torch.tensor([[[0.0, 0.0], [1.0, 1.0], [0.0, 2.0], [1.0, 3.0], [0.0, 0.0]]])
+    assert float(unevenness(digits, levels, inside)) == pytest.approx(0, abs=1e-6)
+    stuck = torch.zeros_like(digits).requires_grad_()
+    lost = unevenness(stuck, levels, inside)
+    assert float(lost.detach()) == pytest.approx((math.log(2) + math.log(4)) / 2, abs=1e-4)
+    lost.backward()
+    assert (stuck.grad[:, :4] < 0).all() and not stuck.grad[:, 4].any()  # up, where nobody is; padding says nothing

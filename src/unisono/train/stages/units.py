@@ -9,6 +9,7 @@ Axes: B batch, N samples, L frames, M = 2L mel frames, D digits, S width of a vo
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -41,12 +42,14 @@ class Options:
         shared: the model whose decoder and aligner are used, a folder of the run or "builtin".
         hearing: weight of the aligner's judgement. print_noise: deviation of noise on voice prints.
         jitter: chance that a digit is one step off in training: a language model of units will not be exact either.
+        spread: weight of how unevenly the values of a digit are used, in nats: values that are hardly used say little.
     """
 
     shared: str = BUILTIN
     hearing: float = 1.0
     print_noise: float = 0.1
     jitter: float = 0.03
+    spread: float = 0.0
     held_out_clips: int = 24
 
 
@@ -66,12 +69,13 @@ class Prints:
 
 
 class UnitCodecTask:
-    """Training of `UnitCodec` (model: its config; options: fields of `Options`)."""
+    """Training of `UnitCodec` (init: one to go on from; model: its config; options: fields of `Options`)."""
 
     def __init__(self, context: Context, stage: Stage) -> None:
         self.context, self.critic = context, None
         self.options = options_of(Options, stage.options, f"options of {stage.folder_name}")
-        self.module = from_config(UnitCodec, stage.model).to(context.device)
+        begun = UnitCodec.from_pretrained(context.result(stage.init), **stage.model).train() if stage.init else None
+        self.module = (begun or from_config(UnitCodec, stage.model)).to(context.device)
         shared = self.options.shared
         decoder = Decoder.from_pretrained(context.result(f"{shared}/decoder")).requires_grad_(False)
         aligner = Aligner.from_pretrained(context.result(f"{shared}/aligner")).requires_grad_(False)
@@ -103,8 +107,8 @@ class UnitCodecTask:
     def judge(self, batch: dict[str, torch.Tensor], training: bool) -> tuple[torch.Tensor, dict[str, float]]:
         """Loss of sound through units, and its parts."""
         codec, prints = self.module, batch["prints"]
-        digits = codec.round(codec.digits(batch["waves"]))
-        given = digits
+        exact = codec.digits(batch["waves"])
+        digits = given = codec.round(exact)
         if training:
             prints = prints + self.options.print_noise * torch.randn_like(prints)
             given = jittered(digits, codec.levels, self.options.jitter)
@@ -115,8 +119,13 @@ class UnitCodecTask:
         inside = torch.arange(true.shape[-1], device=frames.device)[None] < 2 * frames[:, None]
         loss, numbers = feature_loss(made, (true, batch["log_f0"], batch["voiced"]), inside.float())
         heard = self.hearing(made[0], true, frames)
-        numbers |= {"hearing": float(heard.detach()), "units": float(self.used(digits))}
-        return loss + self.options.hearing * heard, numbers
+        uneven = unevenness(exact, codec.levels, inside[:, ::2])
+        numbers |= {
+            "hearing": float(heard.detach()),
+            "units": float(self.used(digits)),
+            "uneven": float(uneven.detach()),
+        }
+        return loss + self.options.hearing * heard + self.options.spread * uneven, numbers
 
     def hearing(self, made: torch.Tensor, true: torch.Tensor, frames: torch.Tensor) -> torch.Tensor:
         """How differently the aligner hears decoded and true log-mel [B, F, M]: relative squared error of its hidden
@@ -166,6 +175,21 @@ def jittered(digits: torch.Tensor, levels: torch.Tensor, chance: float) -> torch
     """Digits [B, L, D], some of them one step off, none beyond its levels [D]."""
     step = torch.where(torch.rand_like(digits) < 0.5, -1.0, 1.0) * (torch.rand_like(digits) < chance)
     return digits + ((digits + step).clamp_min(0).minimum(levels - 1.0) - digits).detach()
+
+
+def unevenness(digits: torch.Tensor, levels: torch.Tensor, inside: torch.Tensor) -> torch.Tensor:
+    """How far the values of the digits are from being used equally often: nats of the largest entropy less their own,
+    mean over digits; a value between two levels counts for both.
+
+    Args:
+        digits: before rounding [B, L, D]. levels: int64 [D]. inside: bool [B, L], frames that count.
+    """
+    short = []
+    for digit, level in zip(digits[inside].unbind(-1), levels.tolist(), strict=True):
+        near = (1 - (digit[:, None] - torch.arange(level, device=digit.device)).abs()).clamp_min(0)  # [frames, level]
+        share = near.mean(0)
+        short.append(math.log(level) + (share * share.clamp_min(1e-6).log()).sum())
+    return torch.stack(short).mean()
 
 
 @dataclass
