@@ -224,7 +224,7 @@ def disconnects(server: Server, count: int) -> bool:
     choose = random.Random(0)
     for _ in range(count):
         body = json.dumps({"input": " ".join(SENTENCES), **FORMAT})
-        head = "POST /v1/audio/speech HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+        head = "POST /v1/audio/speech HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
         request = f"{head}Content-Length: {len(body)}\r\n\r\n{body}".encode()
         with socket.create_connection(("127.0.0.1", server.port), timeout=30) as connection:
             connection.sendall(request[: choose.choice([choose.randrange(1, len(request)), len(request)])])

@@ -46,7 +46,7 @@ def vanish(server, choose):
     body = json.dumps(
         {"input": sentence(0) * 20, "response_format": "wav", "stream_format": choose.choice(["audio", "sse"])}
     )
-    head = "POST /v1/audio/speech HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: "
+    head = "POST /v1/audio/speech HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: "
     request = f"{head}{len(body)}\r\n\r\n{body}".encode()
     with socket.create_connection(("127.0.0.1", server.port), timeout=20) as connection:
         how = choose.randrange(4)
@@ -93,7 +93,7 @@ def test_a_vanished_client_costs_one_token_step(tiny_model, tiny_folder):
     with running(Settings(), (tiny_model, tiny_folder), Watched) as server:
         body = json.dumps({"input": "Some words that nobody will hear at all."})
         with socket.create_connection(("127.0.0.1", server.port), timeout=20) as connection:
-            head = "POST /v1/audio/speech HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+            head = "POST /v1/audio/speech HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
             connection.sendall(f"{head}Content-Length: {len(body)}\r\n\r\n{body}".encode())
             assert reached.wait(20)
         handle = next(iter(server.service._scheduler._rows.values()))

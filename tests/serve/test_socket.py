@@ -27,7 +27,7 @@ def until(socket, kind):
     """Messages up to one of a kind, and the sound among them."""
     found, sound = [], b""
     while not found or found[-1]["type"] != kind:
-        message = socket.recv(timeout=30)
+        message = socket.recv(timeout=120)
         if isinstance(message, bytes):
             sound += message
         else:
@@ -114,7 +114,7 @@ def test_messages_that_are_none(server, messages, code):
         found, _ = until(socket, "error")
         assert found[-1]["error"]["code"] == code
         with pytest.raises(ConnectionClosed):
-            socket.recv(timeout=10)
+            socket.recv(timeout=120)
     assert server.idle()
 
 
@@ -125,6 +125,19 @@ def test_a_client_that_goes_frees_its_place(server):
             until(socket, "ready")
             socket.socket.shutdown(SHUT_RDWR)
     assert server.idle()
+
+
+def test_who_says_nothing_or_does_not_read_is_let_go(tiny_model, tiny_folder):
+    with running(Settings(stall=1, most_text=20_000), (tiny_model, tiny_folder)) as server:
+        with open_socket(server) as socket:
+            error = until(socket, "error")[0][-1]["error"]
+            assert error["code"] == "stalled" and error["message"].startswith("no message came in 1 seconds")
+            with pytest.raises(ConnectionClosed):
+                socket.recv(timeout=120)
+        with open_socket(server, max_queue=1) as socket:  # what comes further stays in the system's buffers
+            text = "[pause:10s] Some more words to say.\n" * 10
+            send(socket, {**START, "speed": 0.25}, *[{"type": "text", "text": text}] * 100, {"type": "flush"})
+            assert server.idle()
 
 
 def test_key_and_origin(tiny_model, tiny_folder):
@@ -140,5 +153,9 @@ def test_key_and_origin(tiny_model, tiny_folder):
             with open_socket(server) as socket:
                 send(socket, start)
                 assert until(socket, "error")[0][-1]["error"]["code"] == "invalid_api_key"
-        with pytest.raises(InvalidStatus):
-            open_socket(server, origin="https://elsewhere.example")
+        for options in (
+            {"origin": "https://elsewhere.example"},
+            {"additional_headers": {"Host": "rebound.example"}, "origin": "http://rebound.example"},
+        ):
+            with pytest.raises(InvalidStatus):
+                open_socket(server, **options)
