@@ -3,14 +3,13 @@
 import io
 import json
 import threading
-import time
 import wave
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 import soundfile
-from serving import running
+from serving import PATIENCE, running, soon
 from starlette import formparsers
 
 from unisono.files.store import store_folder, stored_voices
@@ -224,7 +223,7 @@ def test_a_full_queue_is_said_before_anything_is_decoded(tiny_model, tiny_folder
 
     class Gated(TurnEngine):
         def step(self, keys):
-            assert gate.wait(120)
+            assert gate.wait(PATIENCE)
             return super().step(keys)
 
     def counted(content, most_seconds):
@@ -239,11 +238,9 @@ def test_a_full_queue_is_said_before_anything_is_decoded(tiny_model, tiny_folder
         ThreadPoolExecutor(2) as pool,
     ):
         speaking = pool.submit(server.speak, "Hi.")
-        while server.service._scheduler.active < 1:
-            time.sleep(0.01)
+        assert server.under_way(active=1)
         waiting = pool.submit(server.speak, "Hi.")
-        while server.service._scheduler.waiting < 1:
-            time.sleep(0.01)
+        assert server.under_way(waiting=1)
         for answer in (align(client, recording.read_bytes(), transcript), add(client, "late")):
             assert answer.status_code == 503 and answer.json()["error"]["code"] == "queue_full"
             assert int(answer.headers["retry-after"]) > 0
@@ -259,14 +256,13 @@ def test_few_recordings_are_held_at_a_time(server, client, recording, transcript
 
     def held_up(content, most_seconds):
         begun.append(content)
-        assert gate.wait(120)
+        assert gate.wait(PATIENCE)
         return decode_upload(content, most_seconds)
 
     monkeypatch.setattr(recordings, "decode_upload", held_up)
     with ThreadPoolExecutor(9) as pool:
         asked = [pool.submit(align, client, recording.read_bytes(), transcript) for _ in range(9)]
-        while server.service._scheduler.waiting < 9 or len(begun) < 1:
-            time.sleep(0.01)
+        assert server.under_way(waiting=9) and soon(lambda: len(begun) > 0)
         assert len(begun) <= RECORDINGS
         gate.set()
         assert {one.result().status_code for one in asked} == {200}

@@ -5,7 +5,7 @@ from socket import SHUT_RDWR
 
 import numpy as np
 import pytest
-from serving import pcm, running
+from serving import PATIENCE, pcm, running
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
@@ -27,7 +27,7 @@ def until(socket, kind):
     """Messages up to one of a kind, and the sound among them."""
     found, sound = [], b""
     while not found or found[-1]["type"] != kind:
-        message = socket.recv(timeout=120)
+        message = socket.recv(timeout=PATIENCE)
         if isinstance(message, bytes):
             sound += message
         else:
@@ -114,7 +114,7 @@ def test_messages_that_are_none(server, messages, code):
         found, _ = until(socket, "error")
         assert found[-1]["error"]["code"] == code
         with pytest.raises(ConnectionClosed):
-            socket.recv(timeout=120)
+            socket.recv(timeout=PATIENCE)
     assert server.idle()
 
 
@@ -133,11 +133,13 @@ def test_who_says_nothing_or_does_not_read_is_let_go(tiny_model, tiny_folder):
             error = until(socket, "error")[0][-1]["error"]
             assert error["code"] == "stalled" and error["message"].startswith("no message came in 1 seconds")
             with pytest.raises(ConnectionClosed):
-                socket.recv(timeout=120)
+                socket.recv(timeout=PATIENCE)
+        text = "Some more words to say. " * 200
         with open_socket(server, max_queue=1) as socket:  # what comes further stays in the system's buffers
-            text = "[pause:10s] Some more words to say.\n" * 10
-            send(socket, {**START, "speed": 0.25}, *[{"type": "text", "text": text}] * 100, {"type": "flush"})
+            send(socket, {**START, "speed": 0.25}, *[{"type": "text", "text": text}] * 10)
+            assert server.under_way(active=1)
             assert server.idle()
+            assert b"unisono_cancelled_total 1.0" in server.service.metrics.page()
 
 
 def test_key_and_origin(tiny_model, tiny_folder):
