@@ -4,9 +4,10 @@
     python benchmarks/serve.py --clients 16 --seconds 20 --no-faults
     python benchmarks/serve.py --minutes 30 --no-faults # memory: megabytes a minute after the first fifth of the time
 
-Every client speaks sentences with seeds of their own, and every answer is compared, sample by sample, with what the
+Every client speaks a sentence with a seed of its own, and every answer is compared, sample by sample, with what the
 library says offline ("right": none differs by more than rounding, 2 of 32768; "equal" counts those that are the same
-bytes); clients and server share the machine's cores.
+bytes); clients and server share the machine's cores. While memory is measured the clients pause between two requests,
+and one more asks for everything else: events, every format, times, batches, alignments, voices, and goes away.
 """
 
 from __future__ import annotations
@@ -22,9 +23,10 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from itertools import chain
+from functools import partial
+from itertools import chain, cycle
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -34,12 +36,13 @@ import psutil
 
 import unisono
 from unisono.bench.machine import machine, versions
-from unisono.serve.encodings import to_pcm
+from unisono.serve.encodings import FORMATS, to_pcm, wav_head
 
 RESULT = Path(__file__).parent / "results" / "serve.json"
 RATE = 24000
 ROUNDING = 2  # of 32768
 Wanted = dict[tuple[str, int], bytes]
+LIGHT = 2.0  # seconds between two requests of a client of a light load
 FORMAT = {"response_format": "pcm"}
 SENTENCES = (
     "The lamp on the table was lit before the guests came in.",
@@ -148,17 +151,21 @@ def _numbers(sound: bytes) -> np.ndarray:
     return np.frombuffer(sound, "<i2").astype(np.int32)
 
 
-def load(server: Server, clients: int, seconds: float, wanted: Wanted) -> dict[str, Any]:
-    """So many clients, each asking again as soon as it was answered, for a time; and what they met with."""
+def load(server: Server, clients: int, seconds: float, wanted: Wanted, pause: float = 0.0) -> dict[str, Any]:
+    """So many clients, each asking again as soon as it was answered, for a time; and what they met with.
+
+    Args:
+        pause: seconds between an answer and the next question.
+    """
     heard: list[Heard] = []
     end = time.monotonic() + seconds
 
     def client(number: int) -> None:
-        choose = random.Random(number)
-        with httpx.Client(timeout=300) as http:
+        key = list(wanted)[number % len(wanted)]
+        with httpx.Client(timeout=600) as http:
             while time.monotonic() < end:
-                key = choose.choice(list(wanted))
                 heard.append(hear(http, server.url, key, wanted[key]))
+                time.sleep(pause)
 
     start = time.monotonic()
     threads = [threading.Thread(target=client, args=(number,)) for number in range(clients)]
@@ -184,24 +191,62 @@ def load(server: Server, clients: int, seconds: float, wanted: Wanted) -> dict[s
 
 
 def memory_slope(server: Server, minutes: float, wanted: Wanted) -> dict[str, Any]:
-    """Megabytes a minute under four clients, by least squares over the time after the first fifth."""
+    """Megabytes a minute under a light load of all kinds, by least squares over the time after the first fifth."""
     samples: list[tuple[float, float]] = []
     start = time.monotonic()
     stop = threading.Event()
+    statuses: list[int] = []
 
     def watch() -> None:
         while not stop.wait(max(minutes * 60 / 200, 0.5)):
             samples.append(((time.monotonic() - start) / 60, server.memory()))
 
-    watcher = threading.Thread(target=watch)
-    watcher.start()
-    result = load(server, 4, minutes * 60, wanted)
+    watchers = [threading.Thread(target=watch), threading.Thread(target=mix, args=(server, stop, wanted, statuses))]
+    for watcher in watchers:
+        watcher.start()
+    result = load(server, 2, minutes * 60, wanted, pause=LIGHT)
     stop.set()
-    watcher.join()
+    for watcher in watchers:
+        watcher.join()
     late = [sample for sample in samples if sample[0] > minutes / 5]
     slope = float(np.polyfit(*np.array(late).T, 1)[0]) if len(late) > 2 else None
-    ends = {"first_mb": samples[0][1], "last_mb": samples[-1][1]}
-    return {"minutes": minutes, "slope_mb_per_minute": slope, **ends, **result}
+    ends = {"first_mb": samples[0][1], "warm_mb": late[0][1], "last_mb": samples[-1][1]}
+    counts = {str(status): statuses.count(status) for status in sorted(set(statuses))}
+    return {"minutes": minutes, "slope_mb_per_minute": slope, **ends, "others": counts, **result}
+
+
+def mix(server: Server, stop: threading.Event, wanted: Wanted, statuses: list[int]) -> None:
+    """One request of each other kind after the other, until it is stopped."""
+    (text, _), sound = max(wanted.items(), key=lambda item: len(item[1]))
+    sample = {"file": ("a.wav", wav_head(RATE, len(sound)) + sound)}
+    voice = {"text": text, "name": "measured", "consent": "The speaker allows this."}
+    with httpx.Client(base_url=server.url, timeout=600) as http:
+
+        def ask(path: str, **body: Any) -> int:
+            return http.post(f"/v1/audio/{path}", json=body).status_code
+
+        def add_and_remove() -> int:
+            added = http.post("/v1/audio/voices", files={"sample": sample["file"]}, data=voice)
+            return added.status_code if added.is_error else http.delete("/v1/audio/voices/measured").status_code
+
+        def go_away() -> int:
+            disconnects(server, 1)
+            return 200
+
+        kinds: list[Callable[[], int]] = [
+            *(partial(ask, "speech", input=text, response_format=name) for name in FORMATS),
+            partial(ask, "speech", input=text, stream_format="sse"),
+            partial(ask, "speech/timestamps", input=text, response_format="opus"),
+            partial(ask, "speech/batch", items=[{"input": text}, {"input": "..."}]),
+            partial(ask, "speech", input="Wait. [pause:5s] " + text),
+            lambda: http.post("/v1/audio/align", files=sample, data={"text": text}).status_code,
+            add_and_remove,
+            go_away,
+        ]
+        for kind in cycle(kinds):
+            if stop.wait(LIGHT):
+                return
+            statuses.append(kind())
 
 
 def faults(wanted: Wanted) -> dict[str, Any]:
@@ -224,7 +269,7 @@ def disconnects(server: Server, count: int) -> bool:
     choose = random.Random(0)
     for _ in range(count):
         body = json.dumps({"input": " ".join(SENTENCES), **FORMAT})
-        head = "POST /v1/audio/speech HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+        head = "POST /v1/audio/speech HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
         request = f"{head}Content-Length: {len(body)}\r\n\r\n{body}".encode()
         with socket.create_connection(("127.0.0.1", server.port), timeout=30) as connection:
             connection.sendall(request[: choose.choice([choose.randrange(1, len(request)), len(request)])])
@@ -338,7 +383,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--no-faults", action="store_true")
     parser.add_argument("--json", type=Path, default=RESULT)
     asked = parser.parse_args(arguments)
-    wanted = offline(16)
+    wanted = offline(max([8, *asked.clients]))
     threads = os.environ.get("OMP_NUM_THREADS", "")
     report: dict[str, Any] = {"machine": machine("cpu"), "versions": versions(), "OMP_NUM_THREADS": threads}
     with serving() as server:

@@ -35,6 +35,9 @@ def serve(
     max_per_client: Annotated[int, typer.Option(help="Requests of one client that may wait; more get 429.")] = 128,
     slots: Annotated[int, typer.Option(help="Requests that are spoken at a time.")] = 16,
     cors: Annotated[list[str] | None, typer.Option(help="Origin whose pages may call; may be repeated.")] = None,
+    allow_host: Annotated[
+        list[str] | None, typer.Option(help="Name that clients may call this server by; may be repeated; * is any.")
+    ] = None,
     grace: Annotated[int, typer.Option(help="Seconds that requests get to end when the server is stopped.")] = 30,
     log_text: Annotated[bool, typer.Option("--log-text", help="Write what is spoken into the log.")] = False,
     ray: Annotated[bool, typer.Option("--ray", help="Serve on Ray, with replicas; see docs/serving.md.")] = False,
@@ -61,6 +64,7 @@ def serve(
         ),
         api_keys=tuple(keys),
         cors=tuple(cors or ()),
+        hosts=tuple(allow_host or ()),
         workers=workers,
         queue=queue,
         per_client=max_per_client,

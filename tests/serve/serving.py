@@ -6,7 +6,7 @@ import asyncio
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from unisono.serve.engine import make_engine
 
 TEXT = "Hello there, this is a test. And here is more of it."
 ROUNDING = 2  # of 32768
+PATIENCE = 300  # seconds; only what is broken takes so long, however busy the machine
 
 
 class Running:
@@ -30,7 +31,7 @@ class Running:
         self.service = app.state.service
 
     def client(self, **options) -> httpx.Client:
-        return httpx.Client(base_url=self.url, timeout=30, **options)
+        return httpx.Client(base_url=self.url, timeout=PATIENCE, **options)
 
     def speak(self, text: str = TEXT, *, client: httpx.Client | None = None, **fields) -> httpx.Response:
         body = {"input": text, "response_format": "pcm", **fields}
@@ -39,15 +40,25 @@ class Running:
         with self.client() as own:
             return own.post("/v1/audio/speech", json=body)
 
-    def idle(self, seconds: float = 10.0) -> bool:
+    def idle(self, seconds: float = PATIENCE) -> bool:
         """Whether nothing waits or is spoken, soon."""
         scheduler = self.service._scheduler
-        end = time.monotonic() + seconds
-        while scheduler.waiting or scheduler.active:
-            if time.monotonic() > end:
-                return False
-            time.sleep(0.01)
-        return True
+        return soon(lambda: not scheduler.waiting and not scheduler.active, seconds)
+
+    def under_way(self, active: int = 0, waiting: int = 0) -> bool:
+        """Whether so many are being spoken and wait, soon."""
+        scheduler = self.service._scheduler
+        return soon(lambda: scheduler.active >= active and scheduler.waiting >= waiting)
+
+
+def soon(holds: Callable[[], bool], seconds: float = PATIENCE) -> bool:
+    """Whether something holds, now or after a while."""
+    end = time.monotonic() + seconds
+    while not holds():
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.005)
+    return True
 
 
 @contextmanager
@@ -58,13 +69,20 @@ def running(settings: Settings, model=None, engine=make_engine) -> Iterator[Runn
         port = listener.getsockname()[1]
         app = create_app(settings, model, engine)
         config = uvicorn.Config(
-            app, host="127.0.0.1", port=port, log_config=None, access_log=False, server_header=False
+            app,
+            host="127.0.0.1",
+            port=port,
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            timeout_keep_alive=PATIENCE,  # else a connection may be closed while a slow test asks again
+            ws_ping_interval=None,  # who does not answer is found by our limits alone
         )
         server = uvicorn.Server(config)
         listener.listen()
         thread = threading.Thread(target=lambda: asyncio.run(server.serve(sockets=[listener])), daemon=True)
         thread.start()
-        end = time.monotonic() + 30
+        end = time.monotonic() + PATIENCE
         while not server.started:
             assert thread.is_alive(), "the server has died"
             assert time.monotonic() < end, "the server does not start"
@@ -73,7 +91,7 @@ def running(settings: Settings, model=None, engine=make_engine) -> Iterator[Runn
             yield Running(port, app)
         finally:
             server.should_exit = True
-            thread.join(20)
+            thread.join(PATIENCE)
             assert not thread.is_alive(), "the server does not stop"
 
 

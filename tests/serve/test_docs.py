@@ -6,6 +6,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from serving import PATIENCE
 
 ROOT = Path(__file__).parents[2]
 ADDRESS = "http://127.0.0.1:8000"
@@ -28,7 +29,8 @@ CURLS = [
 
 
 def test_there_are_examples():
-    assert len(CURLS) >= 4
+    assert len(CURLS) >= 7
+    assert {page for page, _ in CURLS} == {"README.md", "docs/serving.md"}
     assert list(blocks("python"))
 
 
@@ -38,7 +40,7 @@ def test_curl(server, page, command, tmp_path, recording):
         pytest.skip("curl is not installed")
     shutil.copy(recording, tmp_path / "ref.wav")
     command = re.sub(r"^curl ", "curl -sS --fail-with-body ", command).replace(ADDRESS, server.url)
-    done = subprocess.run(["bash", "-c", command], cwd=tmp_path, capture_output=True, timeout=60, check=False)
+    done = subprocess.run(["bash", "-c", command], cwd=tmp_path, capture_output=True, timeout=PATIENCE, check=False)
     assert done.returncode == 0, (done.stdout[-500:], done.stderr)
     made = re.findall(r"-o (\S+)", command)
     assert all((tmp_path / name).stat().st_size > 100 for name in made)

@@ -2,15 +2,20 @@
 
 import io
 import json
+import threading
 import wave
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 import soundfile
-from serving import running
+from serving import PATIENCE, running, soon
+from starlette import formparsers
 
 from unisono.files.store import store_folder, stored_voices
-from unisono.serve import Settings
+from unisono.serve import Settings, recordings
+from unisono.serve.engine import TurnEngine
+from unisono.serve.service import RECORDINGS
 from unisono.serve.uploads import MOST_CHANNELS, decode_upload
 
 CONSENT = "I am the speaker and allow this."
@@ -190,6 +195,78 @@ def test_uploads_have_a_limit(tiny_model, tiny_folder):
         )
         assert answer.status_code == 413 and answer.json()["error"]["code"] == "too_large"
         assert client.get("/readyz").status_code == 200
+
+
+@pytest.mark.parametrize("size", [0, 100, 3_000_000])
+def test_half_a_form_is_refused_and_leaves_no_file(server, client, monkeypatch, size):
+    made = []
+
+    class Kept(formparsers.SpooledTemporaryFile):
+        def __init__(self, *arguments, **options):
+            super().__init__(*arguments, **options)
+            made.append(self)
+
+    monkeypatch.setattr(formparsers, "SpooledTemporaryFile", Kept)
+    content = b'--b\r\ncontent-disposition: form-data; name="file"; filename="a.wav"\r\n\r\n' + b"x" * size
+    form = {"content-type": 'multipart/form-data; boundary="b"'}
+    for end in (b"", b"\r\n--b", b"\r\n--c--"):
+        answer = client.post("/v1/audio/align", content=content + end, headers=form)
+        assert answer.status_code == 400 and answer.json()["error"]["code"] == "invalid_form"
+    field = b'\r\n--b\r\ncontent-disposition: form-data; name="text"\r\n\r\na word\r\n--b--'
+    for end in (b"", b"\r\n", b"\r\nwhat stands behind it"):
+        assert client.post("/v1/audio/align", content=content + field + end, headers=form).status_code == 422
+    assert len(made) >= 3 and all(file.closed for file in made)
+
+
+def test_a_full_queue_is_said_before_anything_is_decoded(tiny_model, tiny_folder, recording, transcript, monkeypatch):
+    gate, decoded = threading.Event(), []
+
+    class Gated(TurnEngine):
+        def step(self, keys):
+            assert gate.wait(PATIENCE)
+            return super().step(keys)
+
+    def counted(content, most_seconds):
+        decoded.append(len(content))
+        return decode_upload(content, most_seconds)
+
+    monkeypatch.setattr(recordings, "decode_upload", counted)
+    settings = Settings(queue=1, slots=1)
+    with (
+        running(settings, (tiny_model, tiny_folder), Gated) as server,
+        server.client() as client,
+        ThreadPoolExecutor(2) as pool,
+    ):
+        speaking = pool.submit(server.speak, "Hi.")
+        assert server.under_way(active=1)
+        waiting = pool.submit(server.speak, "Hi.")
+        assert server.under_way(waiting=1)
+        for answer in (align(client, recording.read_bytes(), transcript), add(client, "late")):
+            assert answer.status_code == 503 and answer.json()["error"]["code"] == "queue_full"
+            assert int(answer.headers["retry-after"]) > 0
+        assert decoded == []
+        gate.set()
+        assert speaking.result().status_code == waiting.result().status_code == 200
+        assert align(client, recording.read_bytes(), transcript).status_code == 200
+        assert len(decoded) == 1
+
+
+def test_few_recordings_are_held_at_a_time(server, client, recording, transcript, monkeypatch):
+    gate, begun = threading.Event(), []
+
+    def held_up(content, most_seconds):
+        begun.append(content)
+        assert gate.wait(PATIENCE)
+        return decode_upload(content, most_seconds)
+
+    monkeypatch.setattr(recordings, "decode_upload", held_up)
+    with ThreadPoolExecutor(9) as pool:
+        asked = [pool.submit(align, client, recording.read_bytes(), transcript) for _ in range(9)]
+        assert server.under_way(waiting=9) and soon(lambda: len(begun) > 0)
+        assert len(begun) <= RECORDINGS
+        gate.set()
+        assert {one.result().status_code for one in asked} == {200}
+    assert len(begun) == 9
 
 
 def test_a_wav_that_lies_about_its_size_costs_no_memory(client):

@@ -6,6 +6,7 @@ from collections import deque
 
 import numpy as np
 import pytest
+from serving import PATIENCE
 
 from unisono.errors import InputError
 from unisono.interface import Speech
@@ -29,7 +30,7 @@ class Fake:
     def stream(self, text, *, progress, **options):
         name, count = text.split(":")
         for _ in range(int(count)):
-            assert self.gate.wait(10)
+            assert self.gate.wait(PATIENCE)
             self.steps += 1
             progress(0, 0)
             self.order.append(name)
@@ -59,7 +60,7 @@ def test_clients_take_turns_however_much_one_asks_for():
         modest = scheduler.submit(Job("b:4"), "modest")
         model.gate.set()
         await asyncio.gather(*map(pieces, [*greedy, modest]))
-        assert scheduler.stop(5)
+        assert scheduler.stop(PATIENCE)
         return model.order
 
     order = asyncio.run(run())
@@ -86,12 +87,81 @@ def test_a_full_queue_and_a_greedy_client_are_refused():
         assert caught.value.kind == "full"
         model.gate.set()
         assert [len(found) for found in await asyncio.gather(*map(pieces, taken))] == [1] * 4
-        assert scheduler.stop(5)
+        assert scheduler.stop(PATIENCE)
         with pytest.raises(Refused) as caught:
             scheduler.submit(Job("a:1"), "x")
         assert caught.value.kind == "stopping"
 
     asyncio.run(run())
+
+
+def test_a_place_is_kept_for_work_that_is_made_ready():
+    async def run():
+        scheduler = schedule(Fake(), waiting=2, per_client=1)
+        with scheduler.reserve("x") as place:
+            with pytest.raises(Refused) as caught:
+                scheduler.submit(Job("a:1"), "x")
+            assert caught.value.kind == "client" and scheduler.waiting == 1
+            with scheduler.reserve("y"), pytest.raises(Refused) as caught:
+                scheduler.reserve("z")
+            assert caught.value.kind == "full" and scheduler.waiting == 1  # given back
+            stopping = asyncio.create_task(asyncio.to_thread(scheduler.stop, PATIENCE))
+            while scheduler.alive:
+                await asyncio.sleep(0.001)
+            assert await pieces(place.fill(Call(lambda model: 7))) == [7]  # what was taken is finished
+        assert await stopping
+        with pytest.raises(Refused):
+            place.fill(Call(lambda model: 7))
+
+    asyncio.run(run())
+
+
+class Noting(TurnEngine):
+    """Notes what it is asked for; its first row joins when the gate is open."""
+
+    def __init__(self, model):
+        super().__init__(model)
+        self.notes, self.begun, self.gate = [], threading.Event(), threading.Event()
+
+    def join(self, key, job, check):
+        self.begun.set()
+        assert self.gate.wait(PATIENCE)
+        self.notes.append(job.text)
+        super().join(key, job, check)
+
+    def step(self, keys):
+        self.notes.append("step")
+        return super().step(keys)
+
+    def leave(self, key):
+        asking = threading.Thread(target=lambda: self.scheduler.waiting)
+        asking.start()
+        asking.join(PATIENCE)
+        assert not asking.is_alive()
+        super().leave(key)
+
+
+def test_few_rows_join_at_a_step_in_turn_and_without_the_lock():
+    async def run():
+        engine = Noting(Fake())
+        scheduler = engine.scheduler = Scheduler(engine, slots=8)
+        scheduler.start()
+        handles = [scheduler.submit(Job("a1:9"), "a")]
+        assert await asyncio.to_thread(engine.begun.wait, PATIENCE)
+        # The thread is busy with a row that joins; who submits does not wait for it.
+        handles += [scheduler.submit(Job(text), text[0]) for text in ("a2:9", "a3:9", "a4:9", "b1:9", "b2:9")]
+        engine.gate.set()
+        await asyncio.gather(*map(pieces, handles))
+        assert scheduler.stop(PATIENCE)
+        return engine.notes
+
+    bursts = " ".join(asyncio.run(run())).split("step")
+    assert [burst.split() for burst in bursts if burst.strip()] == [
+        ["a1:9"],
+        ["b1:9", "b2:9"],
+        ["a2:9", "a3:9"],
+        ["a4:9"],
+    ]
 
 
 def test_a_cancelled_row_takes_no_further_step():
@@ -111,7 +181,7 @@ def test_a_cancelled_row_takes_no_further_step():
         assert model.steps <= 1 and model.order == []
         assert [type(error) for error in ended] == [Cancelled, Cancelled]
         assert (scheduler.active, scheduler.waiting) == (0, 0)
-        assert scheduler.stop(5)
+        assert scheduler.stop(PATIENCE)
 
     asyncio.run(run())
 
@@ -126,7 +196,7 @@ def test_errors_reach_who_asked_and_nobody_else():
             await pieces(bug)
         assert len(await pieces(good)) == 3
         assert await pieces(scheduler.submit(Call(lambda model: 7), "x")) == [7]
-        assert scheduler.alive and scheduler.stop(5)
+        assert scheduler.alive and scheduler.stop(PATIENCE)
 
     asyncio.run(run())
 
@@ -140,7 +210,7 @@ def test_a_client_that_does_not_read_holds_up_nobody():
         assert len(await pieces(quick)) == 5
         assert model.order.count("slow") <= 3
         assert len(await pieces(slow)) == 50
-        assert scheduler.stop(5)
+        assert scheduler.stop(PATIENCE)
 
     asyncio.run(run())
 
@@ -149,7 +219,7 @@ def test_stopping_finishes_what_was_taken():
     async def run():
         scheduler = schedule(Fake(), slots=2)
         handles = [scheduler.submit(Job(f"{i}:3"), "x") for i in range(8)]
-        assert await asyncio.to_thread(scheduler.stop, 5)
+        assert await asyncio.to_thread(scheduler.stop, PATIENCE)
         assert [len(found) for found in await asyncio.gather(*map(pieces, handles))] == [3] * 8
 
     asyncio.run(run())
@@ -166,7 +236,7 @@ def test_an_engine_that_advances_many_rows_at_a_step_fits_the_seam():
         scheduler.start()
         handles = [scheduler.submit(Job(f"{i}:3"), "x") for i in range(4)]
         assert [len(found) for found in await asyncio.gather(*map(pieces, handles))] == [3] * 4
-        assert scheduler.stop(5)
+        assert scheduler.stop(PATIENCE)
 
     asyncio.run(run())
 
@@ -222,12 +292,13 @@ class FakeBatches:
     def cancel(self, job):
         self.rows.remove(job)
 
-    def step(self):
-        assert self.gate.wait(10)
-        self.together.append(sorted(row.name for row in self.rows))
+    def step(self, resting=()):
+        assert self.gate.wait(PATIENCE)
+        rows = [row for row in self.rows if row not in resting]
+        self.together.append(sorted(row.name for row in rows))
         if "bug" in self.together[-1]:
             raise ZeroDivisionError
-        for row in list(self.rows):
+        for row in rows:
             row.left -= 1
             row.pieces.append(SECOND)
             if row.left == 0:
@@ -263,6 +334,37 @@ def test_rows_of_a_batch_step_together_come_and_go():
         with pytest.raises(ZeroDivisionError):
             await pieces(scheduler.submit(Job("bug:1"), "x"))
         assert len(await pieces(scheduler.submit(Job("d:2"), "x"))) == 2
-        assert scheduler.stop(5)
+        assert scheduler.stop(PATIENCE)
+
+    asyncio.run(run())
+
+
+def test_a_row_of_a_batch_that_nobody_reads_from_rests():
+    async def run():
+        model = FakeBatches()
+        scheduler = Scheduler(BatchEngine(model), slots=1, ahead=2.0)
+        scheduler.start()
+        slow = scheduler.submit(Job("slow:50"), "slow")
+        assert len(await pieces(scheduler.submit(Job("quick:20"), "quick"))) == 20
+        assert sum("slow" in names for names in model.together) <= 3
+        assert len(await pieces(slow)) == 50
+        assert scheduler.stop(PATIENCE)
+
+    asyncio.run(run())
+
+
+def test_calls_are_done_one_a_step_so_that_speakers_go_on():
+    async def run():
+        model = FakeBatches()
+        scheduler = Scheduler(BatchEngine(model), slots=8)
+        model.gate.clear()
+        scheduler.start()
+        speaker = scheduler.submit(Job("a:40"), "x")
+        calls = [scheduler.submit(Call(lambda model: len(model.together)), "y") for _ in range(4)]
+        model.gate.set()
+        steps = [(await pieces(call))[0] for call in calls]
+        assert len(set(steps)) == 4  # a step of the speaker's between any two
+        assert len(await pieces(speaker)) == 40
+        assert scheduler.stop(PATIENCE)
 
     asyncio.run(run())

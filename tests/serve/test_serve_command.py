@@ -14,6 +14,7 @@ from unisono.cli import main
         (["--workers", "0"], "workers is 0"),
         (["--api-key", "short"], "an API key has at least 8"),
         (["--cors", "friend.example"], "is no origin"),
+        (["--allow-host", "https://friend.example"], "is no host"),
         (["--model", "no/such-model-at-all"], "no/such-model-at-all"),
         (["--ray", "--replicas", "0"], ""),
     ],

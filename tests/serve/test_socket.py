@@ -5,11 +5,12 @@ from socket import SHUT_RDWR
 
 import numpy as np
 import pytest
-from serving import pcm, running
+from serving import PATIENCE, pcm, running, soon
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
 from unisono.serve import Settings
+from unisono.serve.socket import Session
 
 START = {"type": "start", "seed": 4, "voice": "someone"}
 
@@ -27,7 +28,7 @@ def until(socket, kind):
     """Messages up to one of a kind, and the sound among them."""
     found, sound = [], b""
     while not found or found[-1]["type"] != kind:
-        message = socket.recv(timeout=30)
+        message = socket.recv(timeout=PATIENCE)
         if isinstance(message, bytes):
             sound += message
         else:
@@ -114,7 +115,7 @@ def test_messages_that_are_none(server, messages, code):
         found, _ = until(socket, "error")
         assert found[-1]["error"]["code"] == code
         with pytest.raises(ConnectionClosed):
-            socket.recv(timeout=10)
+            socket.recv(timeout=PATIENCE)
     assert server.idle()
 
 
@@ -125,6 +126,32 @@ def test_a_client_that_goes_frees_its_place(server):
             until(socket, "ready")
             socket.socket.shutdown(SHUT_RDWR)
     assert server.idle()
+
+
+def test_who_says_nothing_or_does_not_read_is_let_go(tiny_model, tiny_folder, monkeypatch):
+    run, ended = Session.run, []
+
+    async def noted(session):
+        try:
+            await run(session)
+        finally:
+            ended.append(session)
+
+    monkeypatch.setattr(Session, "run", noted)
+    with running(Settings(stall=1, most_text=20_000), (tiny_model, tiny_folder)) as server:
+        with open_socket(server) as socket:
+            error = until(socket, "error")[0][-1]["error"]
+            assert error["code"] == "stalled" and error["message"].startswith("no message came in 1 seconds")
+            with pytest.raises(ConnectionClosed):
+                socket.recv(timeout=PATIENCE)
+        text = "Some more words to say. " * 200
+        with open_socket(server, max_queue=1) as socket:  # what comes further stays in the system's buffers
+            send(socket, {**START, "speed": 0.25}, *[{"type": "text", "text": text}] * 10)
+            assert soon(lambda: len(ended) == 2)
+            assert server.idle() and ended[1].waiting  # it has not said all
+            with pytest.raises(ConnectionClosed):
+                while True:
+                    socket.recv(timeout=PATIENCE)
 
 
 def test_key_and_origin(tiny_model, tiny_folder):
@@ -140,5 +167,9 @@ def test_key_and_origin(tiny_model, tiny_folder):
             with open_socket(server) as socket:
                 send(socket, start)
                 assert until(socket, "error")[0][-1]["error"]["code"] == "invalid_api_key"
-        with pytest.raises(InvalidStatus):
-            open_socket(server, origin="https://elsewhere.example")
+        for options in (
+            {"origin": "https://elsewhere.example"},
+            {"additional_headers": {"Host": "rebound.example"}, "origin": "http://rebound.example"},
+        ):
+            with pytest.raises(InvalidStatus):
+                open_socket(server, **options)

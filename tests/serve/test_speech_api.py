@@ -183,6 +183,8 @@ def test_a_batch_judges_each_item_by_itself(client, tiny_model):
         ({"volume": 3}, 400, "volume", "unknown_field"),
         ({"stream": False, "stream_format": "sse"}, 400, "stream", "invalid_value"),
         ({"input": "Open [rate:9]tag"}, 400, "input", "invalid_value"),
+        ({"input": "Wait" + " [pause:10s]" * 13}, 400, "input", "pauses_above_max_length"),
+        ({"input": "[rate:0.25]" + "a word " * 300 + "[/rate]", "speed": 0.5}, 400, "input", "string_above_max_length"),
     ],
 )
 def test_what_cannot_be_spoken_is_refused_before_a_200(server, client, fields, status, param, code):
@@ -221,6 +223,14 @@ def test_bodies_that_are_none(client, content, kind, status):
     answer = client.post("/v1/audio/speech", content=content, headers={"content-type": kind})
     assert answer.status_code == status
     assert answer.json()["error"]["message"]
+
+
+def test_what_a_text_may_ask_for(server):
+    check = server.service.names.check_duration
+    check("Wait" + " [pause:10s]" * 12, 0.25)
+    check("a word " * 585, 0.25)
+    check("[rate:0.25]" + "a word " * 570 + "[/rate]", 1.0)
+    check("[rate:4]" + "a word " * 570 + "[/rate]", 0.25)
 
 
 def test_instructions_are_taken_and_said_to_be_ignored(server):

@@ -19,6 +19,7 @@ from unisono.lm.backbone import LlamaBackbone, LlamaCache
 from unisono.lm.llama import rotate
 
 STEP = 64  # positions by which the capacity grows
+WASTE = 4  # times what is needed: a tensor that has become so large for its rows is given back
 
 
 class RowCache:
@@ -48,8 +49,16 @@ class RowCache:
         return slot
 
     def leave(self, slot: int) -> None:
-        """Free a slot for another row."""
+        """Free a slot for another row, and memory that no row needs any more."""
         self.lengths[slot] = None
+        while self.lengths and self.lengths[-1] is None:
+            self.lengths.pop()
+        if not self.lengths:
+            self.stored = None
+            return
+        slots, room = len(self.lengths), max(length or 0 for length in self.lengths) + 1
+        if WASTE * slots * room <= self.stored.shape[1] * self.stored.shape[4]:
+            self.stored = self.stored[:, :slots, :, :, : -(-room // STEP) * STEP].clone()
 
     def step(self, embeds: torch.Tensor, slots: Sequence[int]) -> torch.Tensor:
         """One position of some rows: embeds [R, V, H] -> hidden [R, V, H] after the final norm; each grows by one."""

@@ -12,7 +12,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import numpy as np
-from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
@@ -138,10 +137,10 @@ async def _until_gone(receive: Receive) -> None:
         pass
 
 
-async def result_of(handle: Handle, request: Request) -> Any:
-    """What a `Call` returned. Raises `Gone`, or what the call raised."""
+async def result_of(handle: Handle) -> Any:
+    """What a `Call` returned. Raises what it raised."""
     try:
-        return await unless_gone(request.receive, _first(handle))
+        return await _first(handle)
     finally:
         handle.cancel()
 

@@ -44,7 +44,7 @@ class Error(BaseModel):
     error: ErrorDetail
 
 
-STATUSES = (400, 401, 403, 404, 405, 409, 413, 415, 422, 429, 500, 503)
+STATUSES = (400, 401, 403, 404, 405, 409, 413, 415, 421, 422, 429, 500, 503)
 ERRORS: dict[int | str, dict[str, Any]] = {status: {"model": Error} for status in STATUSES}
 
 

@@ -107,7 +107,7 @@ class TurnEngine:
 class BatchEngine:
     """Rows that take their token steps together, over a model with `engine` and `submit`.
 
-    A row that nobody reads from goes on, for it costs the others nothing; its sound waits in its handle.
+    A row that nobody reads from rests. Calls are done one a step, for those who speak wait for them.
     """
 
     def __init__(self, model: Any, rows: int | None = None) -> None:
@@ -130,12 +130,13 @@ class BatchEngine:
     def step(self, keys: Sequence[int]) -> list[Event]:
         """See `Engine`."""
         events = [Event(key, error=problem) for key, problem in self._refused.items()]
-        events += [self._call(key, call) for key, call in self._calls.items()]
-        self._refused, self._calls = {}, {}
+        self._refused = {}
+        if (called := next((key for key in keys if key in self._calls), None)) is not None:
+            events.append(self._call(called, self._calls.pop(called)))
         if not self._jobs:
             return events
         try:
-            self._engine.step()
+            self._engine.step([job for key, job in self._jobs.items() if key not in keys])
         except Exception as problem:  # of the step, and so of all that took it
             events += [Event(key, error=problem) for key in self._jobs]
             self._jobs, self._engine = {}, self.model.engine(self._most)

@@ -1,4 +1,4 @@
-"""What every request passes before the app sees it: name, origin, key and size; and its line in the log."""
+"""What every request passes before the app sees it: host, origin, key and size; and its line in the log."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ import logging
 import secrets
 import time
 from collections.abc import Sequence
-from contextlib import suppress
 from typing import Any
 from urllib.parse import urlsplit
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from unisono.serve.bodies import Body, too_large
 from unisono.serve.engine import Cancelled
+from unisono.serve.hosts import host_fits
 from unisono.serve.logs import log_failure
 from unisono.serve.metrics import Metrics
 from unisono.serve.problems import GONE, ApiError, as_api_error
@@ -25,7 +26,6 @@ log = logging.getLogger("unisono.serve")
 OPEN_PATHS = ("/", "/healthz", "/readyz", "/favicon.ico")
 UPLOAD_PATHS = ("/v1/audio/voices", "/v1/audio/align")
 FORM_BYTES = 65_536  # of a form beside its recording
-DRAINED = 4  # times the limit that is read and thrown away, so that the refusal is heard
 KNOWN_PATHS = (
     *OPEN_PATHS,
     "/metrics",
@@ -51,7 +51,7 @@ HEADERS = [
 
 
 class Guard:
-    """ASGI middleware. Of WebSockets the origin is checked here and the key by `socket`, for it may be in a message."""
+    """ASGI middleware. Of WebSockets host and origin are checked here, the key by `socket`: it may be in a message."""
 
     def __init__(self, app: ASGIApp, settings: Settings, metrics: Metrics) -> None:
         self.app, self.settings, self.metrics = app, settings, metrics
@@ -66,9 +66,9 @@ class Guard:
         headers = {name: value.decode("latin-1") for name, value in scope["headers"]}
         scope["state"]["authorized"] = has_key(headers, self.settings.api_keys)
         if scope["type"] == "websocket":
-            if not same_origin(headers, self.settings.cors):
+            if (refusal := self._foreign(headers)) is not None:
                 await receive()
-                await send({"type": "websocket.close", "code": 1008, "reason": "foreign origin"})
+                await send({"type": "websocket.close", "code": 1008, "reason": refusal.code})
                 return
             await self.app(scope, receive, send)
             return
@@ -77,7 +77,8 @@ class Guard:
     async def _http(self, scope: Scope, receive: Receive, answer: _Answer, headers: dict[bytes, str]) -> None:
         """One request with its answer."""
         start = time.monotonic()
-        body = _Body(receive, self._limit(scope["path"]), self.settings.stall)
+        kind = headers.get(b"content-type", "")
+        body = Body(receive, self._limit(scope["path"]), self.settings.stall, kind)
         try:
             if (refusal := self._refusal(scope, headers, body.limit)) is not None:
                 if refusal.status == 413:
@@ -100,8 +101,8 @@ class Guard:
 
     def _refusal(self, scope: Scope, headers: dict[bytes, str], limit: int) -> ApiError | None:
         """Why a request goes no further, or None."""
-        if not same_origin(headers, self.settings.cors):
-            return ApiError(403, "requests from pages of other origins are not taken (--cors)", code="foreign_origin")
+        if (foreign := self._foreign(headers)) is not None:
+            return foreign
         path = scope["path"]
         open_to_all = path in OPEN_PATHS or path.startswith("/static/") or scope["method"] == "OPTIONS"
         if not open_to_all and not scope["state"]["authorized"]:
@@ -114,6 +115,15 @@ class Guard:
         length = headers.get(b"content-length", "0")
         if length.isdigit() and int(length) > limit:
             return too_large(limit)
+        return None
+
+    def _foreign(self, headers: dict[bytes, str]) -> ApiError | None:
+        """Why a request belongs to somebody else's page or server, or None."""
+        host = headers.get(b"host")
+        if not host_fits(host, self.settings.host, self.settings.hosts):
+            return ApiError(421, f"this server is not {host[:60]!r} (--allow-host)", code="foreign_host")
+        if not same_origin(headers, self.settings.cors):
+            return ApiError(403, "requests from pages of other origins are not taken (--cors)", code="foreign_origin")
         return None
 
     def _limit(self, path: str) -> int:
@@ -140,57 +150,19 @@ class Guard:
         log.info("request", extra={"fields": fields})
 
 
-class _Body:
-    """A `receive` that counts the bytes of the body, breaks off at its limit, and waits only so long for its parts.
-
-    At the limit it raises, so that who reads a form lets go of the files it has begun; the app makes a 400 of that,
-    which `_Answer` replaces.
-    """
-
-    def __init__(self, receive: Receive, limit: int, stall: int) -> None:
-        self.receive, self.limit, self.stall = receive, limit, stall
-        self.seen, self.exceeded, self.whole = 0, False, False
-
-    async def __call__(self) -> Message:
-        """The next message. Raises TimeoutError when a part of the body does not come, ApiError 413 over the limit."""
-        if self.whole:
-            return await self.receive()
-        async with asyncio.timeout(self.stall):
-            message = await self.receive()
-        self.whole = not message.get("more_body")
-        if message["type"] != "http.request":
-            return message
-        self.seen += len(message.get("body", b""))
-        if self.seen > self.limit:
-            self.exceeded = True
-            if message.get("more_body"):
-                await self.drain()
-            raise too_large(self.limit)
-        return message
-
-    async def drain(self) -> None:
-        """Read on for a while and throw it away: a client that is still sending does not hear an answer."""
-        with suppress(TimeoutError):
-            async with asyncio.timeout(self.stall):
-                while self.seen < DRAINED * self.limit:
-                    message = await self.receive()
-                    self.seen += len(message.get("body", b""))
-                    if message["type"] != "http.request" or not message.get("more_body"):
-                        return
-
-
 class _Answer:
-    """A `send` that adds our headers, remembers the status, and puts 413 in place of the answer to a cut body."""
+    """A `send` that adds our headers, remembers the status, and says what was wrong with a body in the app's place."""
 
     def __init__(self, scope: Scope, send: Send) -> None:
-        self.scope, self.send, self.body = scope, send, None
+        self.scope, self.send = scope, send
+        self.body: Body | None = None
         self.status, self.started, self.complete, self._replaced = GONE, False, False, False
 
     async def __call__(self, message: Message) -> None:
         if message["type"] == "http.response.start":
-            if self.body is not None and self.body.exceeded:
+            if self.body is not None and self.body.problem is not None:
                 self._replaced = True
-                await self.refuse(too_large(self.body.limit), self.body)
+                await self.refuse(self.body.problem, self.body)
                 return
             self.status, self.started = message["status"], True
             more = [(b"x-request-id", self.scope["state"]["request_id"].encode()), *HEADERS]
@@ -209,11 +181,6 @@ class _Answer:
         replaced, self._replaced = self._replaced, False
         await problem.response()(self.scope, receive, self)
         self._replaced = replaced
-
-
-def too_large(limit: int) -> ApiError:
-    """The answer to a body over its limit."""
-    return ApiError(413, f"the body has more than {limit} bytes: send less at once", code="too_large")
 
 
 def has_key(headers: dict[bytes, str], keys: Sequence[str]) -> bool:

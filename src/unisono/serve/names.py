@@ -10,11 +10,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from unisono.errors import CheckpointError
+from unisono.errors import CheckpointError, InputError
 from unisono.files import load_voice, named_voices, ready_voices
 from unisono.hub import BUILTIN
 from unisono.interface import SpeechModel, Voice
-from unisono.serve.problems import ApiError
+from unisono.serve.problems import ApiError, as_api_error
+from unisono.text import read_script
 
 MODEL_ALIASES = ("tts-1", "tts-1-hd", "gpt-4o-mini-tts", "gpt-4o-mini-tts-2025-03-20", "gpt-4o-mini-tts-2025-12-15")
 VOICE_ALIASES = (
@@ -32,6 +33,7 @@ VOICE_ALIASES = (
     "marin",
     "cedar",
 )
+SLOWEST = 0.25  # the lowest speed; with rates a text may be slower, but all of it no longer than a full one so slow
 MOST_KEPT = 64  # voices held in memory
 
 
@@ -40,11 +42,11 @@ class Names:
 
     Args:
         model: who speaks. folder: where it was loaded from. served: how it was asked for, None = built in.
-        most_text: characters of an input.
+        most_text: characters of an input. most_pause: seconds of all its pauses.
     """
 
-    def __init__(self, model: SpeechModel, folder: Path, served: str | None, most_text: int) -> None:
-        self.model, self.folder, self.most_text = model, folder, most_text
+    def __init__(self, model: SpeechModel, folder: Path, served: str | None, most_text: int, most_pause: float) -> None:
+        self.model, self.folder, self.most_text, self.most_pause = model, folder, most_text, most_pause
         self.id = served or BUILTIN
         self._kept: dict[Path, tuple[int, Voice]] = {}
         self._lock = threading.Lock()
@@ -80,6 +82,34 @@ class Names:
             raise ApiError(
                 400,
                 f"the input has {len(text)} characters, at most {self.most_text} are spoken at once",
+                param="input",
+                code="string_above_max_length",
+            )
+
+    def check_duration(self, text: str, speed: float) -> None:
+        """Refuse a small text that asks for hours of sound: by its pauses, or by rates on top of a low speed.
+
+        Raises:
+            ApiError: 400, it asks for too much, or a tag cannot be read.
+        """
+        try:
+            script = read_script(text)
+        except InputError as problem:
+            raise as_api_error(problem, "input") from None
+        pauses = sum(pause.seconds for pause in script.pauses)
+        if pauses > self.most_pause:
+            raise ApiError(
+                400,
+                f"the pauses of the input make {pauses:g} seconds, at most {self.most_pause:g} are spoken at once",
+                param="input",
+                code="pauses_above_max_length",
+            )
+        slowed = sum((rate.end - rate.start) * (1 / rate.factor - 1) for rate in script.rates)
+        if len(text) + slowed > self.most_text / SLOWEST * speed:
+            raise ApiError(
+                400,
+                f"the input is too long for its speed and rates: at most {self.most_text} characters, "
+                f"and {1 / SLOWEST:g} times as much sound, are spoken at once",
                 param="input",
                 code="string_above_max_length",
             )

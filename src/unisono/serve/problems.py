@@ -85,7 +85,8 @@ def as_http_error(problem: HTTPException) -> ApiError:
     """What the framework refuses: unknown paths, wrong methods, bodies it cannot read."""
     sentences = {404: "there is nothing at this path", 405: "this path does not know that method"}
     message = sentences.get(problem.status_code, "the body cannot be read")
-    return ApiError(problem.status_code, message, code="not_found", headers=dict(problem.headers or {}))
+    code = {404: "not_found", 405: "method_not_allowed"}.get(problem.status_code, "invalid_body")
+    return ApiError(problem.status_code, message, code=code, headers=dict(problem.headers or {}))
 
 
 def _refused(problem: Refused) -> ApiError:

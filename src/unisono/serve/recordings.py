@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import warnings
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
@@ -21,7 +22,7 @@ from unisono.files.store import (
     stored_voices,
 )
 from unisono.interface import Audio, Speech, SpeechModel, Voice
-from unisono.serve.answers import result_of
+from unisono.serve.answers import result_of, unless_gone
 from unisono.serve.engine import Call
 from unisono.serve.names import unknown_voice
 from unisono.serve.problems import ApiError
@@ -52,10 +53,7 @@ async def align(
     service.names.check_length(text)
     if not service.names.model.word_times:
         raise ApiError(400, "the model of this server knows no word times", code="unsupported")
-    sound = await read(file, service)
-    speech: Speech = await result_of(
-        service.submit(Call(lambda model: model.align(sound, text=text)), request), request
-    )
+    speech: Speech = await work_on(file, request, lambda model, sound: model.align(sound, text=text))
     write, media = WRITERS[response_format]
     return Response(write(speech), 200, media_type=media)
 
@@ -87,9 +85,7 @@ async def add_voice(
     if file is None:
         raise ApiError(400, "sample: a recording is wanted", param="sample", code="missing_required_parameter")
     name = await asyncio.to_thread(_new_name, service, name)
-    sound = await read(file, service)
-    handle = service.submit(Call(lambda model: make_voice(model, sound, text, name, consent)), request)
-    voice, remarks = await result_of(handle, request)
+    voice, remarks = await work_on(file, request, lambda model, sound: make_voice(model, sound, text, name, consent))
     async with service.storing:
         await asyncio.to_thread(_new_name, service, name)  # somebody may have taken it in the meantime
         await asyncio.to_thread(store_voice, voice)
@@ -106,6 +102,23 @@ async def delete_voice(voice_id: str, request: Request) -> JSONResponse:
         raise unknown_voice(voice_id)
     await asyncio.to_thread(remove_voice, folder, voice_id)
     return JSONResponse({"id": voice_id, "object": "voice", "deleted": True})
+
+
+async def work_on(file: UploadFile, request: Request, work: Callable[[SpeechModel, Audio], Any]) -> Any:
+    """What the model makes of an upload, which is decoded once it has a place in the queue.
+
+    Raises:
+        Refused: the queue is full. Gone: the client went away. ApiError: as `read`. Whatever the work raises.
+    """
+    service = service_of(request)
+
+    async def run() -> Any:
+        async with service.recordings:
+            sound = await read(file, service)
+            return await result_of(place.fill(Call(lambda model: work(model, sound))))
+
+    with service.reserve(request) as place:
+        return await unless_gone(request.receive, run())
 
 
 async def read(file: UploadFile, service: Service) -> Audio:

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from unisono.serve.engine import Job
-from unisono.serve.names import Names
+from unisono.serve.names import SLOWEST, Names
 
 ResponseFormat = Literal["mp3", "opus", "aac", "flac", "wav", "pcm"]
 WordsFormat = Literal["json", "srt", "vtt", "textgrid", "csv"]
@@ -35,7 +35,7 @@ class Spoken(Strict):
     model: str | None = Field(None, max_length=300)
     voice: Annotated[str, Field(max_length=200)] | VoiceId | None = None
     response_format: ResponseFormat | None = None
-    speed: float | None = Field(None, ge=0.25, le=4)
+    speed: float | None = Field(None, ge=SLOWEST, le=4)
     instructions: str | None = Field(None, max_length=4096)
     seed: int | None = Field(None, ge=0, le=2**63 - 1)
     language: str | None = Field(None, max_length=35)
@@ -47,11 +47,12 @@ class Spoken(Strict):
         """What the queue takes.
 
         Raises:
-            ApiError: no such model, voice or language, or a text that is too long.
+            ApiError: no such model, voice or language, or a text that asks for too much.
         """
         names.check_model(self.model)
         names.check_language(self.language)
         names.check_length(text)
+        names.check_duration(text, self.speed or 1.0)
         voice = names.voice(self.voice.id if isinstance(self.voice, VoiceId) else self.voice)
         given = {name: getattr(self, name) for name in CONTROLS}
         return Job(text, voice, self.seed or 0, {name: value for name, value in given.items() if value is not None})

@@ -2,6 +2,7 @@
 
 Fairness: of the clients with requests waiting, the one with the fewest rows comes first, then the one whose turn was
 longest ago; and among rows it is the same. A row whose client has enough sound unread waits, and keeps nobody else out.
+Few rows join at a step, for what a row begins with takes long, and those that already speak wait for it.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 from unisono.errors import UnisonoError
 from unisono.interface import Speech
@@ -20,6 +21,8 @@ from unisono.serve.engine import Call, Cancelled, Engine, Event, Job
 from unisono.serve.logs import log_failure
 
 END = object()
+JOINING = 2  # rows that join at a step
+RESTING = 8  # times the slots: rows in all, with those that wait until somebody reads
 
 
 class Refused(Exception):
@@ -41,7 +44,7 @@ class Handle:
     def __init__(self, key: int, job: Job | Call, client: str, wake: Callable[[], None]) -> None:
         self.key, self.job, self.client = key, job, client
         self.submitted, self.first, self.seconds, self.busy = time.monotonic(), 0.0, 0.0, 0.0
-        self.turn = 0
+        self.turn, self.joined = 0, False
         self._read = 0.0  # seconds
         self.cancelled = False
         self._wake, self._loop = wake, asyncio.get_running_loop()
@@ -87,6 +90,31 @@ class Handle:
             self.cancelled = True
 
 
+class Place:
+    """A place in the queue for work that is still being made ready; the end of its `with` block gives it back."""
+
+    def __init__(self, client: str, fill: Callable[[Place, Job | Call], Handle], give_back: Callable[[Place], None]):
+        self.client, self._fill, self._give_back = client, fill, give_back
+
+    def __enter__(self) -> Place:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._give_back(self)
+
+    def fill(self, job: Job | Call) -> Handle:
+        """Put the work in. Raises Refused when the server has stopped in the meantime."""
+        return self._fill(self, job)
+
+
+class _Turn(NamedTuple):
+    """What the thread does next: `gone` have nobody who waits, `new` join, `keys` may advance."""
+
+    gone: list[Handle]
+    new: list[Handle]
+    keys: list[int]
+
+
 class Scheduler:
     """The queue and its thread.
 
@@ -111,6 +139,7 @@ class Scheduler:
         self._ended = ended
         self._changed = threading.Condition()
         self._queues: dict[str, deque[Handle]] = {}
+        self._places: set[Place] = set()
         self._rows: dict[int, Handle] = {}
         self._turns: dict[str, int] = {}  # client -> when it had its last turn
         self._keys, self._clock = itertools.count(1), itertools.count(1)
@@ -128,7 +157,7 @@ class Scheduler:
 
     @property
     def waiting(self) -> int:
-        """Requests in the queue."""
+        """Requests in the queue, with those whose work is being made ready."""
         with self._changed:
             return self._count()
 
@@ -143,18 +172,22 @@ class Scheduler:
         Raises:
             Refused: the queue is full, or the server stops.
         """
+        with self.reserve(client) as place:
+            return place.fill(job)
+
+    def reserve(self, client: str = "") -> Place:
+        """A place in the queue for a request whose work has to be made ready first. Raises like `submit`."""
         with self._changed:
             if self._stopping or not self._thread.is_alive():
                 raise Refused("stopping")
             if self._count() >= self._most:
                 raise Refused("full")
-            queue = self._queues.setdefault(client, deque())
-            if len(queue) >= self._most_per_client:
+            kept = sum(place.client == client for place in self._places)
+            if len(self._queues.get(client, ())) + kept >= self._most_per_client:
                 raise Refused("client")
-            handle = Handle(next(self._keys), job, client, self._wake)
-            queue.append(handle)
-            self._changed.notify()
-            return handle
+            place = Place(client, self._fill, self._give_back)
+            self._places.add(place)
+            return place
 
     def stop(self, seconds: float) -> bool:
         """Take no more, finish what was taken; what is not done after that time is cancelled. Whether all was done."""
@@ -164,6 +197,7 @@ class Scheduler:
         self._thread.join(seconds)
         done = not self._thread.is_alive()
         with self._changed:
+            self._places.clear()
             for handle in [*self._rows.values(), *itertools.chain(*self._queues.values())]:
                 handle.cancelled = True
             self._changed.notify()
@@ -171,7 +205,22 @@ class Scheduler:
         return done
 
     def _count(self) -> int:
-        return sum(map(len, self._queues.values()))
+        return sum(map(len, self._queues.values())) + len(self._places)
+
+    def _fill(self, place: Place, job: Job | Call) -> Handle:
+        with self._changed:
+            if place not in self._places:
+                raise Refused("stopping")
+            self._places.remove(place)
+            handle = Handle(next(self._keys), job, place.client, self._wake)
+            self._queues.setdefault(place.client, deque()).append(handle)
+            self._changed.notify()
+            return handle
+
+    def _give_back(self, place: Place) -> None:
+        with self._changed:
+            self._places.discard(place)
+            self._changed.notify()
 
     def _wake(self) -> None:
         with self._changed:
@@ -187,53 +236,73 @@ class Scheduler:
                 left = [*self._rows.values(), *itertools.chain(*self._queues.values())]
                 self._rows.clear()
                 self._queues.clear()
+                self._places.clear()
             log_failure(problem)
             for handle in left:
                 handle.put(problem)
 
     def _work(self) -> None:
-        """Let in, advance and hand out, until all is done that was taken before the stop."""
-        while True:
-            with self._changed:
-                while not (keys := self._ready()):
-                    if self._stopping and not self._rows and not self._count():
-                        return
-                    self._changed.wait()
-            start = time.perf_counter()
-            events = self.engine.step(keys)
-            seconds = time.perf_counter() - start
-            worked = {event.key for event in events}
-            for key in worked & self._rows.keys():
-                self._rows[key].busy += seconds / len(worked)
-            for event in events:
-                self._deliver(event)
+        """Take out, let in, advance and hand out, until all is done that was taken before the stop.
 
-    def _ready(self) -> list[int]:
-        """Rows that may advance, the most deserving first, after the queue was let in and the dead were taken out."""
-        for handle in [handle for handle in self._rows.values() if handle.cancelled]:
-            self._end(handle, Cancelled())
+        The engine is only called without the lock: who submits or cancels waits for no model.
+        """
+        while (turn := self._next_turn()) is not None:
+            for handle in turn.gone:
+                self._end(handle, Cancelled())
+            for handle in turn.new:
+                handle.joined = True
+                self.engine.join(handle.key, handle.job, handle.check)
+            if turn.keys:
+                self._advance(turn.keys)
+
+    def _next_turn(self) -> _Turn | None:
+        """What is to be done, as soon as there is something; None when all is done and the server stops."""
+        with self._changed:
+            while not any(turn := self._turn()):
+                if self._stopping and not self._rows and not self._count():
+                    return None
+                self._changed.wait()
+            return turn
+
+    def _turn(self) -> _Turn:
+        """Take the dead out of the queue and let the next ones in; rows that may advance come most deserving first."""
+        gone = [handle for handle in self._rows.values() if handle.cancelled]
         for client, queue in list(self._queues.items()):
             for handle in [handle for handle in queue if handle.cancelled]:
                 queue.remove(handle)
-                self._finish(handle, Cancelled())
+                self._rows[handle.key] = handle
+                gone.append(handle)
             if not queue:
                 del self._queues[client]
-        hungry = [handle for handle in self._rows.values() if handle.unread < self._ahead]
-        while len(hungry) < self._slots and self._queues:
-            hungry.append(self._admit())
+        alive = [handle for handle in self._rows.values() if handle not in gone]
+        hungry, new = [handle for handle in alive if handle.unread < self._ahead], []
+        while self._queues and len(new) < JOINING and len(hungry) < self._slots and len(alive) < RESTING * self._slots:
+            new.append(self._admit(alive))
+            alive.append(new[-1])
+            hungry.append(new[-1])
         hungry.sort(key=lambda handle: (self._turns.get(handle.client, 0), handle.turn))
-        return [handle.key for handle in hungry]
+        return _Turn(gone, new, [handle.key for handle in hungry])
 
-    def _admit(self) -> Handle:
-        """Let in the next request."""
-        rows = [handle.client for handle in self._rows.values()]
-        client = min(self._queues, key=lambda name: (rows.count(name), self._turns.get(name, 0)))
+    def _admit(self, rows: list[Handle]) -> Handle:
+        """The next request, beside the rows there are."""
+        clients = [handle.client for handle in rows]
+        client = min(self._queues, key=lambda name: (clients.count(name), self._turns.get(name, 0)))
         handle = self._queues[client].popleft()
         if not self._queues[client]:
             del self._queues[client]
         self._rows[handle.key] = handle
-        self.engine.join(handle.key, handle.job, handle.check)
         return handle
+
+    def _advance(self, keys: list[int]) -> None:
+        """One step of the engine, and what it gave."""
+        start = time.perf_counter()
+        events = self.engine.step(keys)
+        seconds = time.perf_counter() - start
+        worked = {event.key for event in events}
+        for key in worked & self._rows.keys():
+            self._rows[key].busy += seconds / len(worked)
+        for event in events:
+            self._deliver(event)
 
     def _deliver(self, event: Event) -> None:
         """Hand what a step gave to whom it belongs."""
@@ -244,20 +313,20 @@ class Scheduler:
         if event.piece is not None:
             handle.put(event.piece)
         if event.done or event.error is not None:
-            with self._changed:
-                self._end(handle, event.error)
+            self._end(handle, event.error)
 
     def _end(self, handle: Handle, error: Exception | None) -> None:
-        """Take a row out."""
-        self.engine.leave(handle.key)
-        del self._rows[handle.key]
-        if all(other.client != handle.client for other in self._rows.values()) and handle.client not in self._queues:
-            self._turns.pop(handle.client, None)
-        self._finish(handle, error)
-
-    def _finish(self, handle: Handle, error: Exception | None) -> None:
-        """Say how a request ended to whoever waits for it, and to who counts."""
+        """Take a row out, and say how it ended to who counts and to whoever waits for it."""
+        if handle.joined:
+            self.engine.leave(handle.key)
         if error is not None and not isinstance(error, UnisonoError | Cancelled):
             log_failure(error)
         self._ended(handle, error)
+        with self._changed:
+            del self._rows[handle.key]
+            if (
+                all(other.client != handle.client for other in self._rows.values())
+                and handle.client not in self._queues
+            ):
+                self._turns.pop(handle.client, None)
         handle.put(END if error is None else error)

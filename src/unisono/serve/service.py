@@ -17,10 +17,11 @@ from unisono.serve.engine import Call, Engine, Job, make_engine
 from unisono.serve.metrics import Metrics
 from unisono.serve.names import Names
 from unisono.serve.problems import RETRY, ApiError
-from unisono.serve.scheduler import Handle, Scheduler
+from unisono.serve.scheduler import Handle, Place, Scheduler
 from unisono.serve.settings import Settings
 
 log = logging.getLogger("unisono.serve")
+RECORDINGS = 4  # of clients that are decoded and held in memory at a time
 
 
 class Service:
@@ -39,6 +40,7 @@ class Service:
     ) -> None:
         self.settings, self.metrics = settings, Metrics()
         self.storing = asyncio.Lock()  # of new voices
+        self.recordings = asyncio.Semaphore(RECORDINGS)
         self._given, self._engine = model, engine
         self._names: Names | None = None
         self._scheduler: Scheduler | None = None
@@ -62,8 +64,13 @@ class Service:
 
     def submit(self, job: Job | Call, connection: HTTPConnection) -> Handle:
         """Put work into the queue on behalf of a client. Raises Refused, or ApiError while nothing is loaded."""
+        with self.reserve(connection) as place:
+            return place.fill(job)
+
+    def reserve(self, connection: HTTPConnection) -> Place:
+        """A place in the queue for work that is still to be made ready. Raises like `submit`."""
         assert self.names and self._scheduler
-        return self._scheduler.submit(job, connection.client.host if connection.client else "")
+        return self._scheduler.reserve(connection.client.host if connection.client else "")
 
     async def start(self) -> None:
         """Load the model, unless it was given, and start the thread that speaks. Raises CheckpointError."""
@@ -81,7 +88,7 @@ class Service:
         )
         self._scheduler.start()
         self.metrics.watch(self._scheduler)
-        self._names = Names(model, folder, settings.model, settings.most_text)
+        self._names = Names(model, folder, settings.model, settings.most_text, settings.most_pause)
         log.info("ready", extra={"fields": {"model": self._names.id}})
 
     async def stop(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -13,6 +14,7 @@ from unisono.errors import InputError
 ENVIRONMENT = "UNISONO_SERVE"  # JSON of a whole `Settings`, for worker processes
 KEY_ENVIRONMENT = "UNISONO_API_KEY"
 SHORTEST_KEY = 8  # characters
+_HOST = re.compile(r"[\w.-]{1,253}|[0-9A-Fa-f:]{2,45}")
 
 
 @dataclass(frozen=True)
@@ -22,10 +24,11 @@ class Settings:
     Attributes:
         model: folder or hub name; None = built in. loading: further options of `hub.load`.
         api_keys: () = open to everyone who reaches the port.
-        cors: origins whose pages may call; "*" = any.
+        cors: origins whose pages may call; "*" = any. hosts: further names that clients may call the server by.
         queue: requests that may wait. per_client: of one client. slots: that are spoken in turn or together.
         grace: seconds that requests get to end when the server stops. stall: seconds that a client may not read.
-        most_text: characters of an input. most_body, most_upload: bytes of a JSON body, of a recording.
+        most_text: characters of an input. most_pause: seconds of all its pauses.
+        most_body, most_upload: bytes of a JSON body, of a recording.
         most_seconds: of a recording. ahead: seconds of sound that may wait for a client that reads slowly.
         log_text: write spoken texts into the log.
     """
@@ -36,6 +39,7 @@ class Settings:
     loading: Mapping[str, str] = field(default_factory=dict)
     api_keys: tuple[str, ...] = ()
     cors: tuple[str, ...] = ()
+    hosts: tuple[str, ...] = ()
     workers: int = 1
     queue: int = 128
     per_client: int = 128
@@ -43,6 +47,7 @@ class Settings:
     grace: int = 30
     stall: int = 60
     most_text: int = 4096
+    most_pause: float = 120.0
     most_body: int = 1 << 20
     most_upload: int = 25 << 20
     most_seconds: float = 300.0
@@ -62,6 +67,9 @@ class Settings:
         for origin in self.cors:
             if origin != "*" and not origin.startswith(("http://", "https://")):
                 raise InputError(f"{origin[:60]!r} is no origin: write it as https://host or https://host:port")
+        for host in self.hosts:
+            if host != "*" and not _HOST.fullmatch(host):
+                raise InputError(f"{host[:60]!r} is no host: write its name alone, without https:// and port")
 
     def to_environment(self) -> None:
         """Leave the settings where processes that are started from here find them."""

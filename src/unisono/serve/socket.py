@@ -31,7 +31,7 @@ from unisono.text import read_script, split_sentences
 router = APIRouter()
 FRAMES_PER_SECOND = 50
 MOST_WAITING = 4  # times the longest input: characters that may wait to be spoken
-REFUSED, BUSY = 1008, 1013
+REFUSED, BUSY, STALLED = 1008, 1013, 1001
 
 
 @router.websocket("/v1/audio/speech/stream")
@@ -91,7 +91,12 @@ class Session:
 
     async def _begin(self) -> dict[str, Any] | None:
         """Take the first message; it is handed back unless it is a start. Raises ApiError."""
-        message: dict[str, Any] | None = await self._receive()
+        stall = self.service.settings.stall
+        try:
+            async with asyncio.timeout(stall):
+                message: dict[str, Any] | None = await self._receive()
+        except TimeoutError:
+            raise ApiError(400, f"no message came in {stall} seconds: send start first", code="stalled") from None
         if message and message.get("type") == "start":
             try:
                 self.start = SocketStart.model_validate(message)
@@ -171,7 +176,7 @@ class Session:
             self.waiting.clear()
             if self.handle is not None:
                 self.handle.cancel()
-            await self.socket.send_text(json.dumps({"type": "cancelled"}))
+            await self._put_out({"type": "cancelled"})
 
     async def _speak(self) -> None:
         """Speak what is waiting, until `done` is sent."""
@@ -185,7 +190,7 @@ class Session:
                 await self._say(item, generation)
             elif item["type"] == "done":
                 if data := await finish(self.encoder):
-                    await self.socket.send_bytes(data)
+                    await self._put_out(data)
                 seconds = round(self.samples / self.service.rate, DECIMALS)
                 await self._send({**item, "duration": seconds, "usage": usage(self.count)})
                 return
@@ -215,20 +220,31 @@ class Session:
         self.samples += len(piece.audio)
         self.count += len(piece.tokens)
         if data := await encode(self.encoder, piece.audio):
-            await self.socket.send_bytes(data)
+            await self._put_out(data)
         words = [word._replace(start=word.start + seconds, end=word.end + seconds) for word in piece.words]
         if words:
-            await self.socket.send_text(json.dumps({"type": "words", "words": words_of(words)}, ensure_ascii=False))
+            await self._put_out({"type": "words", "words": words_of(words)})
         tokens = [token._replace(position=token.position + frames) for token in piece.tokens]
         for index, token in enumerate(tokens):
             tokens[index] = token._replace(gap=token.position - self.last)
             self.last = token.position
         if tokens:
-            await self.socket.send_text(json.dumps({"type": "tokens", "tokens": tokens_of(tokens)}, ensure_ascii=False))
+            await self._put_out({"type": "tokens", "tokens": tokens_of(tokens)})
 
     async def _send(self, message: dict[str, Any]) -> None:
         async with self.sending:
-            await self.socket.send_text(json.dumps(message, ensure_ascii=False))
+            await self._put_out(message)
+
+    async def _put_out(self, message: dict[str, Any] | bytes) -> None:
+        """One message on its way. Raises WebSocketDisconnect when the client does not take it."""
+        try:
+            async with asyncio.timeout(self.service.settings.stall):
+                if isinstance(message, bytes):
+                    await self.socket.send_bytes(message)
+                else:
+                    await self.socket.send_text(json.dumps(message, ensure_ascii=False))
+        except TimeoutError:
+            raise WebSocketDisconnect(STALLED) from None
 
 
 def _is_closed(text: str) -> bool:

@@ -82,6 +82,20 @@ def test_batch_rows_join_and_leave_while_others_go_on(tiny_model):
     assert late.done and late.pieces and given_up.done and not given_up.pieces
 
 
+def test_batch_rows_may_rest_and_take_nobodys_room(tiny_model):
+    engine = tiny_model.engine(rows=1)
+    resting, other = (tiny_model.submit(engine, text, seed=3) for text in TEXTS[:2])
+    for _ in range(4):
+        engine.step()
+    position = resting.row.state.position
+    while not other.done:
+        engine.step([resting])
+    assert resting.row.state.position == position and other.error is None
+    sound = np.concatenate([piece.audio for piece in (engine.finish(resting))])
+    alone = np.concatenate([piece.audio for piece in tiny_model.stream(TEXTS[0], seed=3)])
+    assert np.abs(sound - alone).max() <= 1e-4
+
+
 def test_batch_row_that_fails_does_not_stop_the_others(tiny_model, monkeypatch):
     engine = tiny_model.engine()
     good, bad = (tiny_model.submit(engine, "Hello there.", seed=seed) for seed in (1, 2))
@@ -119,6 +133,32 @@ def test_cached_rows_step_as_a_row_alone(tiny_folder, packing):
                 torch.testing.assert_close(masked.step(embeds, slots), wanted, atol=1e-5, rtol=0)
     cache.leave(slots[1])
     assert cache.join(single) == slots[1]
+
+
+def test_cached_rows_give_back_what_a_long_one_took(tiny_model):
+    backbone, generator = tiny_model.model.runner(), torch.Generator().manual_seed(0)
+    cache = RowCache(backbone, 2)
+    with torch.inference_mode():
+        short, *long = (
+            backbone.start(torch.randn(1, past, 16, generator=generator), torch.tensor([0, 0]), past + 9)[1]
+            for past in (10, 2000, 2000, 2000)
+        )
+        slots = [cache.join(single) for single in (short, *long)]
+        most = cache.stored.numel()
+        embeds = torch.randn(5, 2, 16, generator=generator)
+        wanted = torch.stack([backbone.step(embed, short) for embed in embeds])
+        heard = [cache.step(embeds[:1], slots[:1])]
+        for embed, slot in zip(embeds[1:4], slots[1:], strict=True):
+            cache.leave(slot)
+            heard.append(cache.step(embed[None], slots[:1]))
+        assert cache.stored.numel() < most / 50
+        assert cache.join(short) == 1
+        heard.append(cache.step(embeds[4:], slots[:1]))
+    torch.testing.assert_close(torch.cat(heard), wanted, atol=1e-5, rtol=0)
+    cache.leave(1)
+    cache.leave(0)
+    assert cache.stored is None and cache.lengths == []
+    assert cache.join(short) == 0
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 5, 17, 40])

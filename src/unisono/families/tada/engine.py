@@ -8,7 +8,7 @@ not depend on the jobs beside it.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 
 from unisono.families.tada.generate import finish
@@ -73,14 +73,18 @@ class Engine:
             self.rows.leave(job.row)
         self._close(job)
 
-    def step(self) -> bool:
-        """Take up what there is room for, run one position of every job. Returns whether anything is left to do."""
-        while self.waiting and len(self.running) < self.most:
+    def step(self, resting: Collection[Job] = ()) -> bool:
+        """Take up what there is room for, run one position of every job. Returns whether anything is left to do.
+
+        Args:
+            resting: running jobs that stay as they are this time, and take nobody's room.
+        """
+        while self.waiting and len(self.running) - len(resting) < self.most:
             job = self.waiting.popleft()
             self.running.append(job)
             self._advance(job, None)
-        gone = set(map(id, self.rows.step()))
-        for job in [job for job in self.running if job.row is not None]:
+        gone = set(map(id, self.rows.step([job.row for job in resting])))
+        for job in [job for job in self.running if job.row is not None and job not in resting]:
             if job.row.error is not None:
                 self._close(job, job.row.error)
                 continue

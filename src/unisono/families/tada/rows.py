@@ -8,7 +8,7 @@ Axes: R rows, V branches of a row, K candidates, A acoustic width, X flowing wid
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -64,11 +64,12 @@ class Rows:
         self.caches[row.plan.branches].leave(row.slot)
 
     @torch.inference_mode()
-    def step(self) -> list[Row]:
-        """One position of every row; the rows that are done now, which have left."""
-        for branches in sorted({row.plan.branches for row in self.rows}):
-            self._step([row for row in self.rows if row.plan.branches == branches], self.caches[branches])
-        gone = [row for row in self.rows if row.done]
+    def step(self, resting: Collection[Row | None] = ()) -> list[Row]:
+        """One position of every row but those that rest; the rows that are done now, which have left."""
+        rows = [row for row in self.rows if row not in resting]
+        for branches in sorted({row.plan.branches for row in rows}):
+            self._step([row for row in rows if row.plan.branches == branches], self.caches[branches])
+        gone = [row for row in rows if row.done]
         for row in gone:
             self.leave(row)
         return gone
