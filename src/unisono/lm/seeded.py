@@ -20,10 +20,14 @@ import torch
 Key = tuple[int, ...]  # such as (seed, piece of the text, draw)
 
 
+def seed_of(*key: int) -> int:
+    """A seed for torch from numbers; neighbouring numbers give seeds that have nothing to do with each other."""
+    return int.from_bytes(blake2b(repr(key).encode(), digest_size=8).digest(), "big") >> 1
+
+
 def noise(key: Key, step: int, size: int) -> torch.Tensor:
     """Gumbel noise float32 [size] of one step of one row."""
-    digest = blake2b(repr((*key, step)).encode(), digest_size=8).digest()
-    generator = torch.Generator().manual_seed(int.from_bytes(digest, "big") >> 1)
+    generator = torch.Generator().manual_seed(seed_of(*key, step))
     return -torch.empty(size).exponential_(generator=generator).log()
 
 

@@ -107,6 +107,8 @@ def test_missing_and_foreign_parts_are_named(dia_folder, tmp_path, monkeypatch):
         unisono.load(folder, device="cpu")
     with pytest.raises(InputError, match="tokenizer is 'x'"):
         unisono.load(dia_folder, device="cpu", tokenizer="x")
+    with pytest.raises(InputError, match="not packed"):
+        unisono.load(dia_folder, device="cpu", quantize="int8")
     with pytest.raises(InputError, match="have no assistant"):
         unisono.load(dia_folder, device="cpu", assistant="x")
 

@@ -225,6 +225,13 @@ def test_the_command_line_speaks_and_refuses(toy_folder, tmp_path, monkeypatch, 
     assert "no option 'steps'" in capsys.readouterr().err
     assert main(["say", "Hello.", "--model", str(toy_folder), "-o", "b.wav", "--quantize", "int8"]) == 2
     assert "not packed" in capsys.readouterr().err and sorted(p.name for p in tmp_path.iterdir()) == ["out.wav"]
+    assert unisono.load(toy_folder, device="cpu", language="de").language == "de"  # its card names no languages
+    card = json.loads((toy_folder / "unisono.json").read_text())
+    folder = shutil.copytree(toy_folder, tmp_path / "copy")
+    (folder / "unisono.json").write_text(json.dumps(card | {"languages": ["en", "zh"]}))
+    assert unisono.load(folder, device="cpu", language="zh-CN").language == "zh"
+    assert main(["say", "Hello.", "--model", str(folder), "-o", "b.wav", "--language", "fr"]) == 2
+    assert "speaks 'en' and 'zh' only" in capsys.readouterr().err
 
 
 def test_texts_in_pieces_and_a_voice_for_each_text(toy, voice, spoken):

@@ -21,8 +21,8 @@ from unisono.errors import CheckpointError, GenerationError, InputError
 from unisono.families.checks import check_seed, check_sound, check_text, check_voice
 from unisono.families.controls import Control
 from unisono.families.fixed_rate.card import Card
-from unisono.families.fixed_rate.options import CodeOptions, read_options
-from unisono.families.fixed_rate.steps import CodeSpace
+from unisono.families.fixed_rate.options import NO_ACCELERATION, CodeOptions, read_options
+from unisono.families.fixed_rate.steps import PieceSteps, Steps, WindowSteps
 from unisono.families.fixed_rate.windows import Window, WindowDecoder
 from unisono.families.joining import soften
 from unisono.families.makers import Maker
@@ -182,11 +182,20 @@ class FixedRateSpeech:
             self.engine.check(piece)
         return pieces, [(seed, number, draw) for number in range(len(pieces))], chosen
 
-    def search_space(self, text: str, *, voice: Voice | None = None, seed: int = 0, **options: Any) -> CodeSpace | None:
-        """Steps for a search, windows of codes; None where codes cannot be drawn window by window."""
-        if not hasattr(self.engine, "extend"):
-            return None
-        return CodeSpace(self, text, *self.prepare(text, voice, seed, options))
+    def search_space(self, text: str, *, voice: Voice | None = None, seed: int = 0, **options: Any) -> Steps:
+        """Steps for a search: windows of codes, or pieces of the text where codes cannot be drawn window by window.
+
+        Raises:
+            InputError: as `say`, and for drafted codes, which are not drawn step by step.
+        """
+        pieces, keys, chosen = self.prepare(text, voice, seed, options)
+        if chosen.accelerate != NO_ACCELERATION:
+            raise InputError(
+                f"accelerate is {chosen.accelerate!r}, but a search by beams draws codes step by step: leave one of "
+                "the two away, or search with best-of"
+            )
+        kind = WindowSteps if hasattr(self.engine, "extend") else PieceSteps
+        return kind(self, text, pieces, keys, chosen)
 
     def _say_all(
         self,

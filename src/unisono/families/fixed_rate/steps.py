@@ -1,4 +1,7 @@
-"""Windows of codes as the steps of a search (`speak.search`): what is drawn next differs, what was drawn stays."""
+"""Steps of a search (`speak.search`): what is drawn next differs, what was drawn stays.
+
+In both spaces the path of draws 0 is what the model says without a search.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
 
 from unisono.families.fixed_rate.options import CodeOptions
 from unisono.interface import Speech
@@ -17,16 +21,41 @@ if TYPE_CHECKING:
 Path = tuple[int, ...]
 
 
-class CodeSpace:
-    """Every step draws at most a window of codes of the piece at hand, with the noise of its draw's number.
+class Steps:
+    """What the steps of all fixed-rate models have in common.
 
-    The path of draws 0 is what the model says without a search.
+    Attributes:
+        calls: how often the model was asked to speak on.
     """
 
     def __init__(
         self, model: FixedRateSpeech, text: str, pieces: Sequence[Piece], keys: Sequence[Key], options: CodeOptions
     ) -> None:
         self.model, self.text, self.pieces, self.keys, self.options = model, text, pieces, keys, options
+        self.calls = 0
+
+    def plain(self) -> None:
+        """The speech without a search is the path of draws 0."""
+
+    def key(self, number: int, draw: int) -> Key:
+        """Of the noise of a piece of the text."""
+        return (*self.keys[number][:-1], draw)
+
+    def spoken(self, codes: Sequence[torch.Tensor]) -> Speech:
+        """The speech of the first pieces, whose codes [T, Q] are these."""
+        begun = [(piece, drawn) for piece, drawn in zip(self.pieces, codes, strict=False) if len(drawn)]
+        if not begun:
+            return Speech(np.zeros(0, np.float32), self.model.sample_rate, self.text, [], [])
+        return self.model.speak_codes(self.text, *zip(*begun, strict=True))
+
+
+class WindowSteps(Steps):
+    """Every step draws at most a window of codes of the piece at hand, with the noise of its draw's number."""
+
+    def __init__(
+        self, model: FixedRateSpeech, text: str, pieces: Sequence[Piece], keys: Sequence[Key], options: CodeOptions
+    ) -> None:
+        super().__init__(model, text, pieces, keys, options)
         self.made: dict[Path, list[list[int]]] = {(): [[]]}  # ids of each piece that is begun
         self.whole: set[Path] = set()
 
@@ -34,8 +63,9 @@ class CodeSpace:
         """Draw the last step of a path."""
         ids = [list(piece) for piece in self.made[path[:-1]]]
         number = len(ids) - 1
-        key = (*self.keys[number][:-1], path[-1])
-        new, ended = self.model.engine.extend(self.pieces[number], ids[-1], self.model.window.size, key, self.options)
+        engine, key = self.model.engine, self.key(number, path[-1])
+        new, ended = engine.extend(self.pieces[number], ids[-1], self.model.window.size, key, self.options)
+        self.calls += 1
         ids[-1] += new
         if ended and number + 1 < len(self.pieces):
             ids.append([])
@@ -49,9 +79,30 @@ class CodeSpace:
 
     def speech(self, path: Path) -> Speech:
         """The sound of what is drawn."""
-        codes = [self.model.engine.as_codes(ids) for ids in self.made[path]]
-        begun = self.pieces[: len(codes)]
-        spoken = [(piece, drawn) for piece, drawn in zip(begun, codes, strict=True) if len(drawn)]
-        if not spoken:
-            return Speech(np.zeros(0, np.float32), self.model.sample_rate, self.text, [], [])
-        return self.model.speak_codes(self.text, *zip(*spoken, strict=True))
+        return self.spoken([self.model.engine.as_codes(ids) for ids in self.made[path]])
+
+
+class PieceSteps(Steps):
+    """Every step draws all codes of the next piece, which do not depend on those of the pieces before."""
+
+    def __init__(
+        self, model: FixedRateSpeech, text: str, pieces: Sequence[Piece], keys: Sequence[Key], options: CodeOptions
+    ) -> None:
+        super().__init__(model, text, pieces, keys, options)
+        self.made: dict[tuple[int, int], torch.Tensor] = {}  # by piece and draw
+
+    def extend(self, path: Path) -> None:
+        """Draw the last step of a path."""
+        number, draw = len(path) - 1, path[-1]
+        if (number, draw) not in self.made:
+            self.calls += 1
+            blocks = self.model.engine.codes(self.pieces[number], self.key(number, draw), self.options)
+            self.made[number, draw] = torch.cat(list(blocks))
+
+    def finished(self, path: Path) -> bool:
+        """Whether all pieces are drawn."""
+        return len(path) == len(self.pieces)
+
+    def speech(self, path: Path) -> Speech:
+        """The sound of what is drawn."""
+        return self.spoken([self.made[number, draw] for number, draw in enumerate(path)])
