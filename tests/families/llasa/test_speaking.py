@@ -12,6 +12,7 @@ import unisono
 from unisono import speak
 from unisono.cli import main
 from unisono.errors import CheckpointError, GenerationError, GenerationWarning, InputError
+from unisono.families.fixed_rate.pieces import Piece, in_the_voice_of
 from unisono.families.fixed_rate.windows import Window, WindowDecoder, decode_whole
 from unisono.files import load_tokens, save_tokens
 
@@ -85,6 +86,35 @@ def test_long_texts_are_spoken_in_pieces_that_join(toy):
     parts = list(toy.stream(text, seed=1, token_seconds=0.02))
     assert np.array_equal(np.concatenate([part.audio for part in parts]), speech.audio)
     assert [token.position for token in speech.tokens] == list(range(1, len(speech.tokens) + 1))
+
+
+def test_later_pieces_are_spoken_in_the_voice_of_the_first(toy, voice, monkeypatch):
+    text = "This is one sentence of a text. " * 8
+    asked, codes = [], toy.engine.codes
+    monkeypatch.setattr(toy.engine, "codes", lambda piece, *rest: asked.append(piece) or codes(piece, *rest))
+    spoken = toy.say(text, seed=1, token_seconds=0.02)
+    first, *later = asked
+    begun = [token.id - toy.engine.vocabulary.first for token in spoken.tokens[: len(later[0].codes)]]
+    assert first.codes is None and later and all(piece.said == first.text for piece in later)
+    assert all(piece.codes[:, 0].tolist() == begun for piece in later)
+    assert toy.engine.prompt(later[0]) == toy.engine.prompts.ids(later[0].text, first.text, begun)
+    (row, _) = toy.say([text, "Hi."], seed=1, token_seconds=0.02)
+    assert ids(row) == ids(spoken) and np.abs(row.audio - spoken.audio).max() < 1e-5
+
+    asked.clear()
+    toy.say(text, voice=voice, seed=1, token_seconds=0.02)
+    assert all(piece.said == voice.tokens.text for piece in asked)
+
+
+def test_a_first_piece_that_leaves_no_room_is_not_gone_on_from(toy):
+    first, piece = Piece("some text"), Piece("and some more text")
+    codes = torch.zeros(600, 1, dtype=torch.long)
+    led = in_the_voice_of(first, codes[:300], piece, toy.engine)
+    assert led.said == "some text" and len(led.codes) == 300
+    with pytest.warns(GenerationWarning, match="'and some more text' may be spoken by another voice"):
+        assert in_the_voice_of(first, codes, piece, toy.engine) is piece
+    held = Piece("more", "a voice", codes[:5])
+    assert in_the_voice_of(first, codes, held, toy.engine) is held
 
 
 def test_a_voice_is_decoded_with_its_speech_and_cut_off_to_the_sample(toy, voice):

@@ -1,5 +1,6 @@
 """Search guided by verifiers: draws are reused, scores never fall, calls are counted; over a model of no family."""
 
+import json
 from itertools import pairwise
 
 import numpy as np
@@ -186,10 +187,12 @@ def speaking(request, tiny_model, tmp_path_factory):
     if request.param == "tada":
         return tiny_model, "Hello there. [rate:1.3]How are you? Fine[/rate] I hope. [pause:0.4s]Good."
     sys.path.insert(0, str(Path(__file__).parents[2] / "families" / request.param))
-    write_toy = __import__(f"{request.param}_toy").write_toy
-    model = unisono.load(write_toy(tmp_path_factory.mktemp("search") / "toy"), device="cpu")
+    folder = __import__(f"{request.param}_toy").write_toy(tmp_path_factory.mktemp("search") / "toy")
     if request.param == "llasa":
-        return model, "Hello there, how are you?"
+        card = json.loads((folder / "unisono.json").read_text())
+        (folder / "unisono.json").write_text(json.dumps(card | {"chunk_characters": 26}))
+        return unisono.load(folder, device="cpu"), "Hello there, how are you? Well, I hope."
+    model = unisono.load(folder, device="cpu")
     return model, "[S1] Hello there, you are early today. [S2] Am I? I did not know that. It is the bus. [S1] Good."
 
 

@@ -21,7 +21,7 @@ from unisono.families.dia.model import EndAt
 from unisono.families.dia.script import pack, read_turns
 from unisono.families.fixed_rate.card import Card
 from unisono.families.fixed_rate.options import CodeOptions
-from unisono.families.fixed_rate.speech import Piece
+from unisono.families.fixed_rate.pieces import Piece
 from unisono.families.makers import Maker, maker_of
 from unisono.interface import Token
 from unisono.lm.seeded import Key, SeededChoice
@@ -70,7 +70,7 @@ class DiaEngine:
         most = self.config.encoder_config.max_position_embeddings
         if (used := len(self.text_ids(piece.text, piece.said))) > most:
             raise InputError(f"text and voice text are {used} bytes long, model {self.card.name} reads {most}")
-        if self._room(piece) < LEAST_SECONDS * self.rate:
+        if self._frames(piece) < LEAST_SECONDS * self.rate:
             raise InputError(
                 f"the voice is {len(piece.codes)} frames long, which leaves no room in the {self._positions} "
                 f"positions of model {self.card.name}: use a shorter one"
@@ -80,7 +80,12 @@ class DiaEngine:
     def _positions(self) -> int:
         return min(self.card.max_length, self.config.decoder_config.max_position_embeddings)
 
-    def _room(self, piece: Piece) -> int:
+    def room(self, piece: Piece) -> int:
+        """Frames that fit behind the voice of a piece; none where its text does not fit."""
+        fits = len(self.text_ids(piece.text, piece.said)) <= self.config.encoder_config.max_position_embeddings
+        return self._frames(piece) if fits else 0
+
+    def _frames(self, piece: Piece) -> int:
         """Frames that fit behind BOS and the voice, with an end and the longest delay."""
         voice = 0 if piece.codes is None else len(piece.codes)
         return self._positions - voice - 2 - max(self.config.delay_pattern)
@@ -88,7 +93,7 @@ class DiaEngine:
     def limit(self, piece: Piece, options: CodeOptions) -> int:
         """The most frames that a piece may have."""
         tokens = len(self.text_ids(piece.text)) + SPARE_BYTES
-        return max(min(self._room(piece), int(tokens * options.token_seconds * self.rate)), 1)
+        return max(min(self._frames(piece), int(tokens * options.token_seconds * self.rate)), 1)
 
     # Codes
 

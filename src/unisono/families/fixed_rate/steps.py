@@ -12,11 +12,12 @@ import numpy as np
 import torch
 
 from unisono.families.fixed_rate.options import CodeOptions
+from unisono.families.fixed_rate.pieces import Piece, in_the_voice_of
 from unisono.interface import Speech
 from unisono.lm.seeded import Key
 
 if TYPE_CHECKING:
-    from unisono.families.fixed_rate.speech import FixedRateSpeech, Piece
+    from unisono.families.fixed_rate.speech import FixedRateSpeech
 
 Path = tuple[int, ...]
 
@@ -41,9 +42,14 @@ class Steps:
         """Of the noise of a piece of the text."""
         return (*self.keys[number][:-1], draw)
 
+    def piece(self, number: int, first: torch.Tensor) -> Piece:
+        """A piece as it is spoken behind the first one, whose codes [T, Q] are drawn."""
+        pieces = self.pieces
+        return in_the_voice_of(pieces[0], first, pieces[number], self.model.engine) if number else pieces[0]
+
     def spoken(self, codes: Sequence[torch.Tensor]) -> Speech:
         """The speech of the first pieces, whose codes [T, Q] are these."""
-        begun = [(piece, drawn) for piece, drawn in zip(self.pieces, codes, strict=False) if len(drawn)]
+        begun = [(self.piece(number, codes[0]), drawn) for number, drawn in enumerate(codes) if len(drawn)]
         if not begun:
             return Speech(np.zeros(0, np.float32), self.model.sample_rate, self.text, [], [])
         return self.model.speak_codes(self.text, *zip(*begun, strict=True))
@@ -64,7 +70,8 @@ class WindowSteps(Steps):
         ids = [list(piece) for piece in self.made[path[:-1]]]
         number = len(ids) - 1
         engine, key = self.model.engine, self.key(number, path[-1])
-        new, ended = engine.extend(self.pieces[number], ids[-1], self.model.window.size, key, self.options)
+        piece = self.piece(number, engine.as_codes(ids[0]))
+        new, ended = engine.extend(piece, ids[-1], self.model.window.size, key, self.options)
         self.calls += 1
         ids[-1] += new
         if ended and number + 1 < len(self.pieces):
@@ -83,21 +90,22 @@ class WindowSteps(Steps):
 
 
 class PieceSteps(Steps):
-    """Every step draws all codes of the next piece, which do not depend on those of the pieces before."""
+    """Every step draws all codes of the next piece, which depend on those of the first one alone."""
 
     def __init__(
         self, model: FixedRateSpeech, text: str, pieces: Sequence[Piece], keys: Sequence[Key], options: CodeOptions
     ) -> None:
         super().__init__(model, text, pieces, keys, options)
-        self.made: dict[tuple[int, int], torch.Tensor] = {}  # by piece and draw
+        self.made: dict[tuple[int, int, int], torch.Tensor] = {}  # by piece, draw of the first one, and draw
 
     def extend(self, path: Path) -> None:
         """Draw the last step of a path."""
-        number, draw = len(path) - 1, path[-1]
-        if (number, draw) not in self.made:
+        number = len(path) - 1
+        if (which := (number, path[0], path[-1])) not in self.made:
             self.calls += 1
-            blocks = self.model.engine.codes(self.pieces[number], self.key(number, draw), self.options)
-            self.made[number, draw] = torch.cat(list(blocks))
+            piece = self.piece(number, self.made[0, path[0], path[0]]) if number else self.pieces[0]
+            blocks = self.model.engine.codes(piece, self.key(number, path[-1]), self.options)
+            self.made[which] = torch.cat(list(blocks))
 
     def finished(self, path: Path) -> bool:
         """Whether all pieces are drawn."""
@@ -105,4 +113,4 @@ class PieceSteps(Steps):
 
     def speech(self, path: Path) -> Speech:
         """The sound of what is drawn."""
-        return self.spoken([self.made[number, draw] for number, draw in enumerate(path)])
+        return self.spoken([self.made[number, path[0], draw] for number, draw in enumerate(path)])

@@ -16,7 +16,7 @@ import torch
 from unisono.errors import GenerationWarning, InputError
 from unisono.families.fixed_rate.card import Card
 from unisono.families.fixed_rate.options import NO_ACCELERATION, CodeOptions
-from unisono.families.fixed_rate.speech import Piece
+from unisono.families.fixed_rate.pieces import Piece
 from unisono.families.llasa.accelerate import Generated, draft_in_groups, draft_with_library
 from unisono.families.llasa.codec import XCodec
 from unisono.families.llasa.controls import CONTROLS
@@ -81,6 +81,10 @@ class LlasaEngine:
             raise InputError(
                 f"voice and text take {used} of the {room} positions of model {self.card.name}: use a shorter voice"
             )
+
+    def room(self, piece: Piece) -> int:
+        """Codes that fit behind the prompt of a piece."""
+        return self.card.max_length - len(self.prompt(piece))
 
     def limit(self, piece: Piece, prompt: Sequence[int], options: CodeOptions) -> int:
         """The most codes that a piece may have."""
