@@ -45,6 +45,21 @@ class OnlyThese:
         return scores.masked_fill(~allowed, -torch.inf)
 
 
+class NotBefore:
+    """Forbids an id, in every `each`-th row, until so many steps are done."""
+
+    def __init__(self, index: int, start: int, steps: int, each: int = 1) -> None:
+        """`start` is how many ids a row has at step 0, padding counted."""
+        self.index, self.until, self.each = index, start + steps, each
+
+    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+        """Scores [R, V], with -inf at the id while it is too early for it."""
+        if input_ids.shape[-1] < self.until:
+            scores = scores.clone()
+            scores[:: self.each, self.index] = -torch.inf
+        return scores
+
+
 class SeededChoice:
     """Adds the noise of the step to the scores of each row, so that their argmax is a draw."""
 

@@ -51,6 +51,19 @@ def test_frames_are_as_many_as_were_asked_for(dia):
         assert len(undelayed(made[0], 1, dia.engine.config)) == steps - 16
 
 
+def test_no_speech_ends_before_it_has_begun(dia_folder):
+    """A model that would always end says a tenth of a second; with and without guidance."""
+    eager = unisono.load(dia_folder, device="cpu")
+
+    def end(module, given, made):
+        made[..., 1024] += 50.0  # of the first channel
+
+    eager.engine.model.logits_dense.register_forward_hook(end)
+    for guidance in (3.0, 1.0):
+        pieces, keys, options = eager.prepare("Hello there, how are you?", None, 1, {"guidance": guidance})
+        assert len(torch.cat(list(eager.engine.codes(pieces[0], keys[0], options)))) == 9
+
+
 def test_later_pieces_go_on_from_the_first(dia, monkeypatch):
     text = "[S1] Hello there, you are early today. [S2] Am I? I did not know that. It is the bus. [S1] Good."
     asked, batch = [], dia.engine.batch

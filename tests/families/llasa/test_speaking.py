@@ -70,10 +70,23 @@ def test_codes_that_never_end_are_cut_with_a_warning(toy):
     assert len(speech.tokens) == int((len(TEXT) + 4) * 0.02 * 50)
 
 
+def test_no_speech_ends_before_it_has_begun(toy, monkeypatch):
+    """A model that would end at every other step says a tenth of a second at least; drafted or not."""
+    allowed = torch.zeros_like(toy.engine._allowed)
+    allowed[[toy.engine.vocabulary.first + 7, toy.engine.vocabulary.speech_end]] = True
+    monkeypatch.setattr(toy.engine, "_allowed", allowed)
+    lengths = set()
+    for seed in range(8):
+        pieces, keys, options = toy.prepare(TEXT, None, seed, {"temperature": 2.0})
+        codes = torch.cat(list(toy.engine.codes(pieces[0], keys[0], options)))
+        lengths.add(len(codes))
+        drafted = toy.prepare(TEXT, None, seed, {"temperature": 2.0, "accelerate": "assistant"})[2]
+        assert seed or toy.engine.batch(pieces, keys, drafted)[0].equal(codes)
+    assert min(lengths) == 5 and len(lengths) > 1
+
+
 def test_speech_without_a_code_is_an_error(toy, monkeypatch):
-    only_end = torch.zeros(toy.engine.vocabulary.speech_end + 1, dtype=torch.bool)
-    only_end[-1] = True
-    monkeypatch.setattr(toy.engine, "_allowed", only_end)
+    monkeypatch.setattr(toy.engine, "codes", lambda *given: iter(()))
     with pytest.raises(GenerationError, match="ended before it said anything"):
         toy.say(TEXT)
 

@@ -20,11 +20,11 @@ from unisono.families.dia.delay import decoder_prompt, undelayed
 from unisono.families.dia.model import EndAt
 from unisono.families.dia.script import pack, read_turns
 from unisono.families.fixed_rate.card import Card
-from unisono.families.fixed_rate.options import CodeOptions
+from unisono.families.fixed_rate.options import SHORTEST_SECONDS, CodeOptions
 from unisono.families.fixed_rate.pieces import Piece
 from unisono.families.makers import Maker, maker_of
 from unisono.interface import Token
-from unisono.lm.seeded import Key, SeededChoice
+from unisono.lm.seeded import Key, NotBefore, SeededChoice
 from unisono.text import read_script
 
 BATCH = 8  # rows that are generated together; guidance doubles them
@@ -160,18 +160,19 @@ class DiaEngine:
         return ids.to(self.device), (ids != 0).long().to(self.device)
 
     def _processors(self, limits: Sequence[int], keys: Sequence[Key], start: int, options: CodeOptions) -> list[Any]:
-        """What comes behind guidance and the rules of the end; the last one draws."""
+        """What comes before the rules of the end (the first), and behind guidance and them; the last one draws."""
         from transformers import TemperatureLogitsWarper, TopKLogitsWarper, TopPLogitsWarper
 
         channels = self.config.decoder_config.num_channels
-        steps: list[Any] = []
+        end = self.config.decoder_config.eos_token_id
+        steps: list[Any] = [NotBefore(end, start, round(SHORTEST_SECONDS * self.rate), channels)]
         if options.temperature != 1:  # the rules of the end look for the largest logit, which it does not change
             steps.append(TemperatureLogitsWarper(float(options.temperature)))
         if options.top_k and options.guidance == 1:  # else guidance has chosen the candidates
             steps.append(TopKLogitsWarper(options.top_k))
         if options.top_p < 1:
             steps.append(TopPLogitsWarper(float(options.top_p)))
-        steps.append(EndAt(limits, channels, self.config.decoder_config.eos_token_id, start))
+        steps.append(EndAt(limits, channels, end, start))
         rows = [(*key, channel) for key in keys for channel in range(channels)]
         return [*steps, SeededChoice(rows, start)]
 

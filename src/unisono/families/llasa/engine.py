@@ -15,7 +15,7 @@ import torch
 
 from unisono.errors import GenerationWarning, InputError
 from unisono.families.fixed_rate.card import Card
-from unisono.families.fixed_rate.options import NO_ACCELERATION, CodeOptions
+from unisono.families.fixed_rate.options import NO_ACCELERATION, SHORTEST_SECONDS, CodeOptions
 from unisono.families.fixed_rate.pieces import Piece
 from unisono.families.llasa.accelerate import Generated, draft_in_groups, draft_with_library
 from unisono.families.llasa.codec import XCodec
@@ -24,7 +24,7 @@ from unisono.families.llasa.prompt import PromptMaker
 from unisono.families.llasa.vocabulary import Vocabulary, code_name
 from unisono.families.makers import Maker, maker_of
 from unisono.interface import Token
-from unisono.lm.seeded import Key, OnlyThese, SeededChoice
+from unisono.lm.seeded import Key, NotBefore, OnlyThese, SeededChoice
 from unisono.text import normalize, read_script, split_chunks
 
 BATCH = 16  # rows that are generated together
@@ -216,7 +216,8 @@ class LlasaEngine:
             TopPLogitsWarper,
         )
 
-        steps: list[Any] = [OnlyThese(self._allowed)]
+        shortest = round(SHORTEST_SECONDS * self.rate)
+        steps: list[Any] = [OnlyThese(self._allowed), NotBefore(self.vocabulary.speech_end, start, shortest)]
         if options.repetition_penalty != 1:
             steps.append(RepetitionPenaltyLogitsProcessor(options.repetition_penalty))
         if options.temperature not in (0, 1):
