@@ -48,15 +48,17 @@ class OnlyThese:
 class NotBefore:
     """Forbids an id, in every `each`-th row, until so many steps are done."""
 
-    def __init__(self, index: int, start: int, steps: int, each: int = 1) -> None:
-        """`start` is how many ids a row has at step 0, padding counted."""
-        self.index, self.until, self.each = index, start + steps, each
+    def __init__(self, index: int, start: int, steps: Sequence[int], each: int = 1) -> None:
+        """`steps` [R / each] are those of each row; `start` is how many ids a row has at step 0, padding counted."""
+        self.index, self.start, self.steps, self.each = index, start, list(steps), each
 
     def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
-        """Scores [R, V], with -inf at the id while it is too early for it."""
-        if input_ids.shape[-1] < self.until:
+        """Scores [R, V], with -inf at the id of rows for which it is too early."""
+        step = input_ids.shape[-1] - self.start
+        early = [row * self.each for row, least in enumerate(self.steps) if step < least]
+        if early:
             scores = scores.clone()
-            scores[:: self.each, self.index] = -torch.inf
+            scores[early, self.index] = -torch.inf
         return scores
 
 

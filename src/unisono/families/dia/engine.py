@@ -20,8 +20,8 @@ from unisono.families.dia.delay import decoder_prompt, undelayed
 from unisono.families.dia.model import EndAt
 from unisono.families.dia.script import pack, read_turns
 from unisono.families.fixed_rate.card import Card
-from unisono.families.fixed_rate.options import SHORTEST_SECONDS, CodeOptions
-from unisono.families.fixed_rate.pieces import Piece
+from unisono.families.fixed_rate.options import CodeOptions
+from unisono.families.fixed_rate.pieces import Piece, fewest
 from unisono.families.makers import Maker, maker_of
 from unisono.interface import Token
 from unisono.lm.seeded import Key, NotBefore, SeededChoice
@@ -122,6 +122,7 @@ class DiaEngine:
 
         audio, longest = self.config.decoder_config, max(self.config.delay_pattern)
         limits = [self.limit(piece, options) for piece in pieces]
+        least = [min(fewest(piece.text, self.rate), limit) for piece, limit in zip(pieces, limits, strict=True)]
         prompts = [decoder_prompt(piece.codes, 1, self.config) for piece in pieces]
         ids, mask = (torch.cat(parts).to(self.device) for parts in zip(*prompts, strict=True))
         start = ids.shape[1] - longest
@@ -144,7 +145,7 @@ class DiaEngine:
             decoder_input_ids=ids,
             decoder_attention_mask=mask,
             generation_config=config,
-            logits_processor=self._processors(limits, keys, start, options),
+            logits_processor=self._processors(least, limits, keys, start, options),
         )
         rows = [undelayed(row, start, self.config) for row in made.cpu()]
         for piece, row, limit in zip(pieces, rows, limits, strict=True):
@@ -159,13 +160,15 @@ class DiaEngine:
             ids[row, : len(values)] = torch.tensor(values)
         return ids.to(self.device), (ids != 0).long().to(self.device)
 
-    def _processors(self, limits: Sequence[int], keys: Sequence[Key], start: int, options: CodeOptions) -> list[Any]:
+    def _processors(
+        self, least: Sequence[int], limits: Sequence[int], keys: Sequence[Key], start: int, options: CodeOptions
+    ) -> list[Any]:
         """What comes before the rules of the end (the first), and behind guidance and them; the last one draws."""
         from transformers import TemperatureLogitsWarper, TopKLogitsWarper, TopPLogitsWarper
 
         channels = self.config.decoder_config.num_channels
         end = self.config.decoder_config.eos_token_id
-        steps: list[Any] = [NotBefore(end, start, round(SHORTEST_SECONDS * self.rate), channels)]
+        steps: list[Any] = [NotBefore(end, start, least, channels)]
         if options.temperature != 1:  # the rules of the end look for the largest logit, which it does not change
             steps.append(TemperatureLogitsWarper(float(options.temperature)))
         if options.top_k and options.guidance == 1:  # else guidance has chosen the candidates

@@ -10,7 +10,6 @@ from unisono.errors import InputError
 from unisono.families.controls import Control
 
 NO_ACCELERATION = "none"
-SHORTEST_SECONDS = 0.1  # of a piece: no text is said in less, so the end cannot be drawn before
 
 
 @dataclass(frozen=True)

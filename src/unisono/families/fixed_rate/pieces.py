@@ -17,6 +17,7 @@ import torch
 
 from unisono.errors import GenerationWarning
 
+SHORTEST, SHORTEST_LETTER = 0.1, 0.02  # seconds of a piece, and of each letter or digit: nobody speaks as fast
 SLACK = 1.5  # a piece may take so much longer than the first one, letter for letter
 
 
@@ -27,6 +28,11 @@ class Piece:
     text: str
     said: str = ""
     codes: torch.Tensor | None = None
+
+
+def fewest(text: str, rate: float) -> int:
+    """Frames that any speech of a text has at least, `rate` a second; the end cannot be drawn before."""
+    return round(rate * max(SHORTEST, SHORTEST_LETTER * sum(map(str.isalnum, text))))
 
 
 class Room(Protocol):
