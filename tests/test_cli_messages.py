@@ -63,6 +63,12 @@ def test_nothing_that_a_terminal_obeys_is_printed(capsys):
     assert "name\\x1b[2J" in printed and "b c" in printed and "\\x1b[1mHi\nthere" in printed
 
 
+def test_control_tags_are_not_printed(capsys):
+    text = "Well, [pause:1s] [say:naɪki|Nike] [rate:2]is[/rate] here [sic]. [S1] \\[pause:1s]"
+    console.report_spoken(Spoken(Speech([0.0] * 10, 10, text, [], []), 1.0), "a.wav", sys.stdout)
+    assert capsys.readouterr().out.startswith("Well, Nike is here [sic]. [S1] [pause:1s]\n")
+
+
 class Terminal(io.StringIO):
     """A stream that says it is a terminal."""
 

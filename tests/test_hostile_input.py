@@ -269,14 +269,16 @@ def test_eight_channels_are_mixed_down(attempt):
 def test_words_that_look_like_the_format(sounds, work, tiny_folder, capsys):
     """Marks of the formats inside of words break none: every format has an entry for every word that JSON has."""
     text, sound = 'Hello "so", <i>it</i>\n\n--> 1,5 & x=[a].', str(sounds / "good.wav")
-    marks = {"w.srt": " --> 00:", "w.vtt": " --> 00:", "w.csv": "\n", "w.TextGrid": "xmax = "}
+    marks = {"w.vtt": " --> 00:", "w.csv": "\n", "w.TextGrid": "xmax = ", "w.srt": " --> 00:"}
     for command in (["say", text, "--words"], ["align", sound, "--text", text, "-o"]):
         for name in ["w.json", *marks]:
             assert main([*command, name, "--model", str(tiny_folder)]) == 0
         words = json.loads(Path("w.json").read_text())["words"]
         assert '"so",' in [word["text"] for word in words]
-        for name in ("w.srt", "w.vtt"):
-            assert Path(name).read_text().count(marks[name]) == len(words)
+        assert Path("w.vtt").read_text().count(marks["w.vtt"]) == len(words)
+        subtitles = Path("w.srt").read_text()
+        assert 0 < subtitles.count(marks["w.srt"]) == len(subtitles.strip().split("\n\n"))
+        assert all(word["text"] in subtitles for word in words)
         with open("w.csv", newline="") as file:
             assert [row[0] for row in csv.reader(file)][1:] == [word["text"] for word in words]
         assert 'text = """so"","' in Path("w.TextGrid").read_text()

@@ -20,6 +20,7 @@ from unisono.options import (
     DtypeOption,
     LanguageOption,
     LatentOption,
+    LevelOption,
     ModelOption,
     PlotOption,
     QuantizeOption,
@@ -84,6 +85,7 @@ def say(
     language: LanguageOption = None,
     script: ScriptOption = None,
     voices: VoicesOption = None,
+    level: LevelOption = None,
     words: WordsOption = None,
     plot: PlotOption = None,
     seed: SeedOption = 0,
@@ -105,7 +107,7 @@ def say(
     console.check_outputs(
         (output, console.check_sound_path), (words, align.check_words_path), (plot, console.check_picture_path)
     )
-    spoken_text, turns = console.given_text(text, SENTENCE), given_script(script, text, voices)
+    spoken_text, turns = console.given_text(text, SENTENCE), given_script(script, text, voices, level)
     how = search_options(best_of, beams, verifier)
     parts = dict(codec=codec, tokenizer=tokenizer, language=language, assistant=assistant)
     tts, folder = load_model(model, device, dtype, quantize, **parts)
@@ -117,8 +119,8 @@ def say(
     pace = console.pace_of(heard, controls.get("speed", 1.0)) if output != "-" else 0.0
     controls |= given(accelerate=accelerate, voices=dialogue_voices(tts, folder, turns, voices))
     with console.progress_bar("token", pace) as progress, console.writing(output, words, plot) as (sink, finish):
-        asked = dict(turns=turns, how=how, keep=plot is not None, voice=chosen, seed=seed, progress=progress)
-        spoken, found = speak.say_request(tts, spoken_text, sink, **asked, **controls)
+        asked = dict(turns=turns, level=level is not False, how=how, keep=plot is not None, voice=chosen, seed=seed)
+        spoken, found = speak.say_request(tts, spoken_text, sink, progress=progress, **asked, **controls)
         finish(spoken.speech)
     console.report_spoken(spoken, output, console.report_stream(output, words))
     for line in () if found is None else found.lines():

@@ -295,10 +295,12 @@ def report_stream(*outputs: str | None) -> TextIO:
 
 
 def report_spoken(spoken: Spoken, path: str, stream: TextIO) -> None:
-    """Text, length, speed and word times of a speech."""
+    """Text without its control tags, length, speed and word times of a speech."""
+    from unisono.text.script import show
+
     speech = spoken.speech
     place = "standard output" if path == STANDARD else path
-    print(printable(speech.text.strip()), file=stream)
+    print(printable(show(speech.text)[0].text.strip()), file=stream)
     print(
         f"{place}: {speech.duration:.2f} s of speech in {spoken.seconds:.2f} s "
         f"(RTF {spoken.rtf:.3f}, {spoken.times_real_time:.1f} × real time)",

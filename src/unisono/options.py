@@ -30,14 +30,16 @@ TokenizerOption = Annotated[
 SoundOption = Annotated[
     str, typer.Option("-o", "--output", help='Sound file (.wav .flac .ogg .opus .mp3); "-" is WAV on stdout.')
 ]
-WordsOption = Annotated[str | None, typer.Option(help="Word times (.json .srt .vtt .TextGrid .csv).")]
+WordsOption = Annotated[str | None, typer.Option(help="Word times (.json .vtt .TextGrid .csv), or subtitles (.srt).")]
 SeedOption = Annotated[int, typer.Option(help="Same seed, same bytes on a CPU.")]
 PlotOption = Annotated[
     str | None, typer.Option(help="Picture of waveform, spectrum, marks and words (.png .svg .pdf).")
 ]
 LanguageOption = Annotated[
     str | None,
-    typer.Option(help="Of text and recording, picks the aligner: en ar zh de es fr it ja pl pt; default the model's."),
+    typer.Option(
+        help="Of text and recording, one that the model speaks: en ar zh de es fr it ja pl pt; default the model's."
+    ),
 ]
 Recording = Annotated[str, typer.Argument(help='Sound file of any rate, or "-" for standard input.')]
 Transcript = Annotated[str | None, typer.Option("--text", help="What the recording says; or see --asr.")]
@@ -63,9 +65,23 @@ VoicesOption = Annotated[
         metavar="NAME=VOICE", help="Voice of a speaker of the script; may be repeated. Default: ready voices."
     ),
 ]
-BestOfOption = Annotated[int | None, typer.Option(help="Speak so many times, keep what the verifiers like best.")]
+LevelOption = Annotated[
+    bool | None,
+    typer.Option(
+        "--level/--no-level",
+        show_default=False,
+        help="Bring the speakers of a script to the same loudness (default), unless the model speaks all itself (Dia).",
+    ),
+]
+BestOfOption = Annotated[
+    int | None, typer.Option(help="Speak so many times, keep what the verifiers like best; never worse than fewer.")
+]
 BeamsOption = Annotated[
-    int | None, typer.Option(help="Search step by step (sentences, or windows of codes): so many beginnings stay.")
+    int | None,
+    typer.Option(
+        help="Search step by step (TADA, TASTE: sentences, Llasa: windows of codes, Dia: pieces of the text): at most "
+        "so many beginnings stay. Never worse than fewer beams, or none."
+    ),
 ]
 VerifierOption = Annotated[
     list[str] | None,
@@ -93,14 +109,18 @@ def given(**options: Any) -> dict[str, Any]:
     return {name: value for name, value in options.items() if value is not None}
 
 
-def given_script(script: str | None, text: list[str] | None, voices: list[str] | None) -> list[Any] | None:
-    """The turns of a script, or None. Raises InputError for a text beside it, or voices without it."""
+def given_script(
+    script: str | None, text: list[str] | None, voices: list[str] | None, level: bool | None
+) -> list[Any] | None:
+    """The turns of a script, or None. Raises InputError for a text beside it, or what belongs to one without it."""
     from unisono.errors import InputError
     from unisono.speak import read_dialogue_file
 
     if script is None:
         if voices:
             raise InputError("--voices belongs to a dialogue: name its file with --script, or a voice with --voice")
+        if level is not None:
+            raise InputError("--level and --no-level belong to a dialogue: name its file with --script")
         return None
     if text:
         raise InputError("a script stands in place of a text: leave one of the two away")

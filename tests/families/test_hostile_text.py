@@ -12,6 +12,7 @@ from unisono.families.checks import check_text
 from unisono.families.spelling import spell_sentences
 from unisono.text import CharacterTokenizer, load_tokenizer
 
+pytestmark = pytest.mark.filterwarnings("ignore::unisono.errors.TextWarning")  # of characters that are left out
 TOKENIZERS = [load_tokenizer(), CharacterTokenizer("abcdefghijklmnopqrstuvwxyz .,!?東京私はة")]
 UNITS = [
     "a",

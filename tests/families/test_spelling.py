@@ -1,8 +1,10 @@
 """Texts with control tags to tokens: places in the source, pauses before tokens, a rate for each token."""
 
+import warnings
+
 import pytest
 
-from unisono.errors import InputError
+from unisono.errors import InputError, TextWarning
 from unisono.families.spelling import Spelled, spell, spell_sentences
 from unisono.text import CharacterTokenizer, load_tokenizer, normalize, read_script
 from unisono.text.respelling import write_out
@@ -130,3 +132,47 @@ def test_other_tokenizers_get_english_letters():
 def test_what_cannot_be_pronounced_is_refused(spoken, part):
     with pytest.raises(InputError, match=part):
         spell(f"It is [say:{spoken}|Nike].", load_tokenizer(), **OPTIONS)
+
+
+# What the model cannot read
+
+
+@pytest.mark.parametrize(
+    ("text", "unread"),
+    [
+        ("Hello 你好 there, مرحبا!", ["你好", "مرحبا"]),
+        ("东a", ["东"]),
+        ("Café, naïve: €3.50, ½ of π, Zoë’s e\u0301lan 🙂 - fine.", []),
+        ("[say:toʊkioʊ|東京] is big.", []),
+    ],
+)
+def test_letters_without_a_token_are_known(tokenizer, text, unread):
+    assert list(spell(text, tokenizer, **OPTIONS).unread) == unread
+
+
+def test_what_is_left_out_is_warned_of_once_for_all_sentences(tokenizer):
+    with pytest.warns(TextWarning) as caught:
+        spell_sentences("Hello 你好 there. So 你好 again, да. Well أ and ب.", tokenizer, **OPTIONS)
+    (message,) = [str(item.message) for item in caught]
+    assert message.startswith("this model cannot read '你好', 'да', 'أ' and 1 more and leaves it out")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        spell_sentences("All of this is read.", tokenizer, **OPTIONS)
+
+
+@pytest.mark.parametrize("call", ["say", "stream", "align", "encode", "voice", "continue_"])
+def test_every_use_of_a_text_warns_of_what_is_left_out(tiny_model, recording, call):
+    text = "Hello 你好 there, this is a test."
+    given = (text,) if call in ("say", "stream") else (recording,)
+    named = {} if call in ("say", "stream") else {"text": text}
+    more = {"tokens": 2} if call == "continue_" else {}
+    with pytest.warns(TextWarning, match="cannot read '你好' and leaves it out") as caught:
+        made = getattr(tiny_model, call)(*given, **named, **more)
+        list(made) if call == "stream" else None
+    assert sum(issubclass(item.category, TextWarning) for item in caught) == 1
+
+
+def test_reading_what_was_made_of_such_a_text_is_quiet(tiny_model, recording):
+    with pytest.warns(TextWarning):
+        tokens = tiny_model.encode(recording, text="Hello 你好 there.")
+    assert tiny_model.decode(tokens).text == "Hello 你好 there."

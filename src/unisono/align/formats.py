@@ -1,7 +1,7 @@
 """Word times as files: JSON, SubRip, WebVTT, Praat TextGrid and CSV, chosen by suffix.
 
 Times in files are seconds with six decimals (JSON, TextGrid, CSV) or whole milliseconds (SRT, VTT).
-SRT and VTT hold one cue per word.
+SRT holds subtitles to be read (`cues`), VTT, which players and pages highlight words with, one cue per word.
 """
 
 from __future__ import annotations
@@ -10,10 +10,11 @@ import csv
 import io
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from itertools import groupby
 from pathlib import Path
 
+from unisono.align.cues import subtitles
 from unisono.errors import InputError
 from unisono.files import STANDARD, check_output, replacing
 from unisono.interface import Speech, Word
@@ -63,9 +64,10 @@ def to_json(speech: Speech) -> str:
 
 
 def to_srt(speech: Speech) -> str:
-    """SubRip, one numbered cue per word."""
-    cues = enumerate(_milliseconds(speech.words), start=1)
-    return "\n".join(f"{n}\n{_clock(a, ',')} --> {_clock(b, ',')}\n{text}\n" for n, (text, a, b) in cues)
+    """SubRip: numbered subtitles of one or two lines."""
+    cues = [Word("\n".join(cue.lines), cue.start, cue.end) for cue in subtitles(speech)]
+    numbered = enumerate(_milliseconds(cues), start=1)
+    return "\n".join(f"{n}\n{_clock(a, ',')} --> {_clock(b, ',')}\n{text}\n" for n, (text, a, b) in numbered)
 
 
 def to_vtt(speech: Speech) -> str:
@@ -109,7 +111,7 @@ def to_textgrid(speech: Speech) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _milliseconds(words: list[Word]) -> Iterator[tuple[str, int, int]]:
+def _milliseconds(words: Sequence[Word]) -> Iterator[tuple[str, int, int]]:
     """(text, start, end) in whole milliseconds, still without overlap and at least 1 ms long."""
     earliest = 0
     for word in words:

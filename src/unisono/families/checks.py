@@ -66,6 +66,12 @@ def check_fit(text: str, sound: Audio, frames_per_second: int) -> None:
         )
 
 
+def check_unpacked(quantize: str | None, family: str) -> None:
+    """Refuse to pack weights of a family that has no packing. Raises InputError."""
+    if quantize not in (None, "none"):
+        raise InputError(f"quantize is {quantize[:40]!r}: weights of the family {family} are not packed, leave it away")
+
+
 def check_seed(seed: int) -> int:
     """Hand back a seed that a generator takes. Raises InputError for any other."""
     if not isinstance(seed, int) or isinstance(seed, bool) or not 0 <= seed < 2**63:

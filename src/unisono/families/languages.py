@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from unisono.errors import InputError
 
 # Language of a text -> folder of its aligner (spec/tada.md section 5.2); Chinese is published as "ch".
@@ -20,4 +22,22 @@ def check_language(language: str) -> str:
     code = _ALIASES.get(code, code)
     if code not in ALIGNERS:
         raise InputError(f"language {str(language)[:30]!r} is unknown: choose one of {', '.join(ALIGNERS)}")
+    return code
+
+
+def check_known(language: str, known: Sequence[str], model: str) -> str:
+    """Hand back a language as `check_language` does.
+
+    Args:
+        known: languages that a model speaks; none = whatever there is an aligner for.
+
+    Raises:
+        InputError: a language without an aligner, or that the model does not speak.
+    """
+    code = check_language(language)
+    if known and code not in known:
+        raise InputError(
+            f"model {model} speaks {' and '.join(map(repr, known))} only, not {code!r}: leave the language away, or "
+            "use a model that speaks it"
+        )
     return code

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import re
+import warnings
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate
 
-from unisono.errors import InputError
-from unisono.interface import Span, Tokenizer
+from unisono.errors import InputError, TextWarning
+from unisono.interface import Span, TokenizedText, Tokenizer
 from unisono.text import LetterSoundTokenizer, Script, read_script, split_chunks, split_sentences
 from unisono.text.respelling import spell_out
 
 LONGEST = 300  # characters of a sentence that is spoken at once
+SHOWN_UNREAD = 3  # runs of characters that a warning names
+_READABLE = re.compile(r"[^\W_]+")
 
 
 @dataclass(frozen=True)
@@ -25,6 +29,7 @@ class Spelled:
         ids, texts, spans: [T] of the tokens of `spoken`; spans are places in `source`.
         pauses: seconds of additional silence before token k; k = T means behind the last one.
         rates: [T] speed of each token, 1.0 = as drawn.
+        unread: runs of letters and digits of `spoken` that no token stands for.
     """
 
     source: str
@@ -34,6 +39,7 @@ class Spelled:
     spans: list[Span]
     pauses: dict[int, float] = field(default_factory=dict)
     rates: list[float] = field(default_factory=list)
+    unread: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.rates:
@@ -47,6 +53,9 @@ def spell_sentences(
 
     Raises:
         InputError: a tag that cannot be read, or a sentence that cannot.
+
+    Warns:
+        TextWarning: letters or digits that this tokenizer has no token for, once for all sentences.
     """
     script = read_script(text)
     if not any(map(str.isalnum, script.text)):
@@ -54,7 +63,9 @@ def spell_sentences(
             f"the text {text.strip()[:30]!r} holds no letter or digit to be spoken: give at least one word"
         )
     options = dict(style=style, language=language, leading_space=leading_space)
-    return [spell(script.part(span), tokenizer, **options) for span in _pieces(text)]
+    sentences = [spell(script.part(span), tokenizer, **options) for span in _pieces(text)]
+    warn_of_unread(*sentences)
+    return sentences
 
 
 def _pieces(text: str) -> list[Span]:
@@ -106,6 +117,32 @@ def spell(text: str | Script, tokenizer: Tokenizer, *, style: str, language: str
         [script.source_span(*place) for place in places],
         _pauses(script, places, tokenized.texts),
         _rates(script, places),
+        _unread(spoken, tokenized),
+    )
+
+
+def _unread(spoken: str, tokenized: TokenizedText) -> tuple[str, ...]:
+    """Runs of letters and digits that no token stands for; a token that is a mere space stands for none."""
+    read = bytearray(len(spoken))
+    for text, (start, end) in zip(tokenized.texts, tokenized.spans, strict=True):
+        if text.strip():
+            read[start:end] = b"\1" * (end - start)
+    left = "".join(" " if known else character for known, character in zip(read, spoken, strict=True))
+    return tuple(_READABLE.findall(left))
+
+
+def warn_of_unread(*texts: Spelled) -> None:
+    """Warn, once for all of them, of letters and digits of texts that the model does not read, if there are any."""
+    runs = [*dict.fromkeys(run for text in texts for run in text.unread)]
+    if not runs:
+        return
+    shown = ", ".join(repr(run[:20]) for run in runs[:SHOWN_UNREAD])
+    more = f" and {len(runs) - SHOWN_UNREAD} more" if len(runs) > SHOWN_UNREAD else ""
+    warnings.warn(
+        f"this model cannot read {shown}{more} and leaves it out: write it in the model's language, or how it sounds "
+        "with [say:SPOKEN|SHOWN]",
+        TextWarning,
+        stacklevel=3,
     )
 
 

@@ -38,6 +38,11 @@ class GeneratorDraws:
         """One fresh generator per seed."""
         return cls([torch.Generator().manual_seed(seed) for seed in seeds])
 
+    def copy(self) -> GeneratorDraws:
+        """Draws that go on as these would."""
+        copied = [None if own is None else torch.Generator().set_state(own.get_state()) for own in self.generators]
+        return GeneratorDraws(copied)
+
     def noise(self, acoustic: int, bits: int, candidates: int) -> torch.Tensor:
         """As `Draws.noise`."""
         if candidates > 1:

@@ -20,10 +20,14 @@ import torch
 Key = tuple[int, ...]  # such as (seed, piece of the text, draw)
 
 
+def seed_of(*key: int) -> int:
+    """A seed for torch from numbers; neighbouring numbers give seeds that have nothing to do with each other."""
+    return int.from_bytes(blake2b(repr(key).encode(), digest_size=8).digest(), "big") >> 1
+
+
 def noise(key: Key, step: int, size: int) -> torch.Tensor:
     """Gumbel noise float32 [size] of one step of one row."""
-    digest = blake2b(repr((*key, step)).encode(), digest_size=8).digest()
-    generator = torch.Generator().manual_seed(int.from_bytes(digest, "big") >> 1)
+    generator = torch.Generator().manual_seed(seed_of(*key, step))
     return -torch.empty(size).exponential_(generator=generator).log()
 
 
@@ -39,6 +43,23 @@ class OnlyThese:
         allowed = torch.zeros(scores.shape[-1], dtype=torch.bool, device=scores.device)
         allowed[: len(self.allowed)] = self.allowed.to(scores.device)
         return scores.masked_fill(~allowed, -torch.inf)
+
+
+class NotBefore:
+    """Forbids an id, in every `each`-th row, until so many steps are done."""
+
+    def __init__(self, index: int, start: int, steps: Sequence[int], each: int = 1) -> None:
+        """`steps` [R / each] are those of each row; `start` is how many ids a row has at step 0, padding counted."""
+        self.index, self.start, self.steps, self.each = index, start, list(steps), each
+
+    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+        """Scores [R, V], with -inf at the id of rows for which it is too early."""
+        step = input_ids.shape[-1] - self.start
+        early = [row * self.each for row, least in enumerate(self.steps) if step < least]
+        if early:
+            scores = scores.clone()
+            scores[early, self.index] = -torch.inf
+        return scores
 
 
 class SeededChoice:

@@ -2,24 +2,30 @@
 
 A script is a text file; a line "NAME: what is said" or "[NAME] what is said" begins a turn, other lines go on with it,
 blank lines and lines that begin with # are passed over. Models that speak dialogues themselves (Dia) get all turns at
-once, others speak each turn in the voice of its speaker.
+once, others speak each turn in the voice of its speaker. Recordings are of any loudness, and voices made of them speak
+as loudly; so that nobody has to reach for the volume, each speaker's turns are brought to the same level.
 """
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from unisono.audio.level import speech_level
 from unisono.errors import InputError
 from unisono.families.checks import check_text
 from unisono.families.joining import FRAMES_PER_SECOND, join, soften
-from unisono.interface import Speech, SpeechModel, Voice
+from unisono.interface import Audio, Speech, SpeechModel, Voice
 
 PAUSE_SECONDS = 0.24  # between turns that are spoken one by one
+LEVEL = -23.0  # dB, of what sounds of each speaker's turns
+PEAK = 0.98  # of the whole dialogue, full scale being 1
 _TURN = re.compile(r"(?:\[(?P<tag>[^\[\]:]{1,40})\]|(?P<name>[^\W\d_][\w .'-]{0,39}):(?=\s|$))\s*(?P<text>.*)")
 TWO = ("S1", "S2")
 
@@ -76,6 +82,7 @@ def say_dialogue(
     *,
     voices: Mapping[str, Voice] | None = None,
     voice: Voice | None = None,
+    level: bool = True,
     seed: int = 0,
     **options: Any,
 ) -> Speech:
@@ -84,6 +91,7 @@ def say_dialogue(
     Args:
         voices: of the speakers, for models that speak one voice at a time; a speaker without one gets `voice`.
         voice: for models that speak dialogues, a recording of both speakers with [S1] and [S2] in its text.
+        level: bring speakers that are spoken one by one to the same loudness; one speaker alone stays as it is.
         seed, options: as for `say`.
 
     Raises:
@@ -97,11 +105,30 @@ def say_dialogue(
         return model.say(dialogue_text(turns), voice=voice, seed=seed, **options)
     parts = []
     chosen = dict(voices or {})
-    for number, turn in enumerate(turns):
-        speech = model.say(turn.text, voice=chosen.get(turn.speaker, voice), seed=seed, **options)
+    said = [model.say(turn.text, voice=chosen.get(turn.speaker, voice), seed=seed, **options) for turn in turns]
+    if level and len(speakers(turns)) > 1:
+        said = levelled(said, [turn.speaker for turn in turns])
+    for number, speech in enumerate(said):
         speech = soften(speech, start=number > 0, end=number + 1 < len(turns))
         parts.append(_with_pause(speech) if number + 1 < len(turns) else speech)
     return join("\n".join(turn.text for turn in turns), parts)
+
+
+def levelled(said: Sequence[Speech], names: Sequence[str]) -> list[Speech]:
+    """Speeches with all of a speaker's together at `LEVEL`; if that would be too loud for a file, all are softer.
+
+    Args:
+        names: of who speaks each of them.
+    """
+    gains = {}
+    for name in dict.fromkeys(names):
+        own = [speech for speech, other in zip(said, names, strict=True) if other == name]
+        level = speech_level(Audio(np.concatenate([speech.audio for speech in own]), own[0].sample_rate))
+        gains[name] = 10 ** ((LEVEL - level) / 20) if math.isfinite(level) else 1.0
+    scaled = [speech.audio * np.float32(gains[name]) for speech, name in zip(said, names, strict=True)]
+    peak = max(float(np.abs(audio).max(initial=0.0)) for audio in scaled)
+    down = np.float32(min(1.0, PEAK / peak) if peak else 1.0)
+    return [replace(speech, audio=audio * down) for speech, audio in zip(said, scaled, strict=True)]
 
 
 def dialogue_text(turns: Sequence[Turn]) -> str:

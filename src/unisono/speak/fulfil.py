@@ -27,6 +27,7 @@ def say_request(
     *,
     turns: Sequence[Turn] | None = None,
     voices: Mapping[str, Voice] | None = None,
+    level: bool = True,
     how: Search | None = None,
     keep: bool = False,
     voice: Voice | None = None,
@@ -36,7 +37,8 @@ def say_request(
     """Speak a text, or the turns of a dialogue, or search for the best way to say a text.
 
     Args:
-        text: passed over when there are `turns`. sink: takes the sound. how: of the search; None = no search.
+        text: passed over when there are `turns`. voices, level: of a dialogue, see `say_dialogue`.
+        sink: takes the sound. how: of the search; None = no search.
         keep, voice, seed, options: as for `say_to`.
 
     Returns:
@@ -51,7 +53,7 @@ def say_request(
         raise InputError("a search speaks one text: leave the script or the search away")
     start, found = time.perf_counter(), None
     if turns is not None:
-        speech = say_dialogue(model, turns, voices=voices, voice=voice, seed=seed, **options)
+        speech = say_dialogue(model, turns, voices=voices, voice=voice, level=level, seed=seed, **options)
     else:
         options.pop("progress", None)
         found = search(model, text, how, voice=voice, seed=seed, **options)

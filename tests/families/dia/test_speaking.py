@@ -8,7 +8,8 @@ import torch
 
 import unisono
 from unisono.cli import main
-from unisono.errors import CheckpointError, InputError
+from unisono.errors import CheckpointError, GenerationWarning, InputError
+from unisono.families.dia.delay import decoder_prompt, undelayed
 from unisono.families.dia.script import Turn, pack, read_turns, write_turns
 
 pytestmark = pytest.mark.filterwarnings("ignore::unisono.errors.GenerationWarning")
@@ -28,6 +29,52 @@ def test_a_speech_is_as_long_as_its_frames(dia, spoken):
     assert limit == int((len(dia.engine.text_ids(TEXT)) + 4) * 0.02 * 44100 / 512)
     assert 0 < len(codes) <= limit and codes.shape[1] == 9 and int(codes.min()) >= 0 and int(codes.max()) < 1024
     assert len(spoken.audio) == 512 * len(codes) and spoken.sample_rate == 44100
+
+
+def test_frames_are_as_many_as_were_asked_for(dia):
+    """Of N new steps the library makes N - 16 frames: the end takes one, and the delays of the last channel 15."""
+    from transformers import GenerationConfig
+
+    pieces, keys, options = dia.prepare(TEXT, None, 3, {"token_seconds": 0.2})
+    limit = dia.engine.limit(pieces[0], options)
+    with pytest.warns(GenerationWarning, match="did not end"):
+        codes = torch.cat(list(dia.engine.codes(pieces[0], keys[0], options)))
+    assert len(codes) == limit > 100
+
+    ids, mask = decoder_prompt(None, 1, dia.engine.config)
+    text = torch.tensor([dia.engine.text_ids("[S1] Hi.")])
+    for steps in (20, 40):
+        names = dict(bos_token_id=1026, eos_token_id=1024, pad_token_id=1025, decoder_start_token_id=1026)
+        config = GenerationConfig(do_sample=False, max_new_tokens=steps, **names)
+        given = dict(decoder_input_ids=ids, decoder_attention_mask=mask, generation_config=config)
+        made = dia.engine.model.generate(text, attention_mask=torch.ones_like(text), **given)
+        assert len(undelayed(made[0], 1, dia.engine.config)) == steps - 16
+
+
+def test_no_speech_ends_before_it_has_begun(dia_folder):
+    """A model that would always end takes 20 ms for each letter; with and without guidance."""
+    eager = unisono.load(dia_folder, device="cpu")
+
+    def end(module, given, made):
+        made[..., 1024] += 50.0  # of the first channel
+
+    eager.engine.model.logits_dense.register_forward_hook(end)
+    for guidance in (3.0, 1.0):
+        pieces, keys, options = eager.prepare("Hello there, you.", None, 1, {"guidance": guidance})
+        wanted = round(15 * 0.02 * 44100 / 512)  # [S1] counts as two
+        assert len(torch.cat(list(eager.engine.codes(pieces[0], keys[0], options)))) == wanted < 40
+
+
+def test_later_pieces_go_on_from_the_first(dia, monkeypatch):
+    text = "[S1] Hello there, you are early today. [S2] Am I? I did not know that. It is the bus. [S1] Good."
+    asked, batch = [], dia.engine.batch
+    monkeypatch.setattr(dia.engine, "batch", lambda pieces, *rest: asked.extend(pieces) or batch(pieces, *rest))
+    spoken = dia.say(text, seed=3)
+    first, *later = asked
+    assert first.codes is None and later and all(piece.said == first.text for piece in later)
+    assert all(dia.engine.text_ids(p.text, p.said) == dia.engine.text_ids(f"{p.said} {p.text}") for p in later)
+    (row, _) = dia.say([text, "One."], seed=3)
+    assert len(row.audio) == len(spoken.audio) and np.abs(row.audio - spoken.audio).max() < 1e-5
 
 
 def test_same_seed_same_bytes_and_a_stream_is_what_say_gives(dia, spoken):
@@ -107,6 +154,8 @@ def test_missing_and_foreign_parts_are_named(dia_folder, tmp_path, monkeypatch):
         unisono.load(folder, device="cpu")
     with pytest.raises(InputError, match="tokenizer is 'x'"):
         unisono.load(dia_folder, device="cpu", tokenizer="x")
+    with pytest.raises(InputError, match="not packed"):
+        unisono.load(dia_folder, device="cpu", quantize="int8")
     with pytest.raises(InputError, match="have no assistant"):
         unisono.load(dia_folder, device="cpu", assistant="x")
 

@@ -12,6 +12,7 @@ import unisono
 from unisono import speak
 from unisono.cli import main
 from unisono.errors import CheckpointError, GenerationError, GenerationWarning, InputError
+from unisono.families.fixed_rate.pieces import Piece, fewest, in_the_voice_of
 from unisono.families.fixed_rate.windows import Window, WindowDecoder, decode_whole
 from unisono.files import load_tokens, save_tokens
 
@@ -69,10 +70,23 @@ def test_codes_that_never_end_are_cut_with_a_warning(toy):
     assert len(speech.tokens) == int((len(TEXT) + 4) * 0.02 * 50)
 
 
+def test_no_speech_ends_before_it_has_begun(toy, monkeypatch):
+    """A model that would end at every other step takes 20 ms for each letter at least; drafted or not."""
+    allowed = torch.zeros_like(toy.engine._allowed)
+    allowed[[toy.engine.vocabulary.first + 7, toy.engine.vocabulary.speech_end]] = True
+    monkeypatch.setattr(toy.engine, "_allowed", allowed)
+    lengths = set()
+    for seed in range(8):
+        pieces, keys, options = toy.prepare(TEXT, None, seed, {"temperature": 2.0})
+        codes = torch.cat(list(toy.engine.codes(pieces[0], keys[0], options)))
+        lengths.add(len(codes))
+        drafted = toy.prepare(TEXT, None, seed, {"temperature": 2.0, "accelerate": "assistant"})[2]
+        assert seed or toy.engine.batch(pieces, keys, drafted)[0].equal(codes)
+    assert min(lengths) == 24 == fewest(TEXT, 50) and len(lengths) > 1
+
+
 def test_speech_without_a_code_is_an_error(toy, monkeypatch):
-    only_end = torch.zeros(toy.engine.vocabulary.speech_end + 1, dtype=torch.bool)
-    only_end[-1] = True
-    monkeypatch.setattr(toy.engine, "_allowed", only_end)
+    monkeypatch.setattr(toy.engine, "codes", lambda *given: iter(()))
     with pytest.raises(GenerationError, match="ended before it said anything"):
         toy.say(TEXT)
 
@@ -85,6 +99,35 @@ def test_long_texts_are_spoken_in_pieces_that_join(toy):
     parts = list(toy.stream(text, seed=1, token_seconds=0.02))
     assert np.array_equal(np.concatenate([part.audio for part in parts]), speech.audio)
     assert [token.position for token in speech.tokens] == list(range(1, len(speech.tokens) + 1))
+
+
+def test_later_pieces_are_spoken_in_the_voice_of_the_first(toy, voice, monkeypatch):
+    text = "This is one sentence of a text. " * 8
+    asked, codes = [], toy.engine.codes
+    monkeypatch.setattr(toy.engine, "codes", lambda piece, *rest: asked.append(piece) or codes(piece, *rest))
+    spoken = toy.say(text, seed=1, token_seconds=0.02)
+    first, *later = asked
+    begun = [token.id - toy.engine.vocabulary.first for token in spoken.tokens[: len(later[0].codes)]]
+    assert first.codes is None and later and all(piece.said == first.text for piece in later)
+    assert all(piece.codes[:, 0].tolist() == begun for piece in later)
+    assert toy.engine.prompt(later[0]) == toy.engine.prompts.ids(later[0].text, first.text, begun)
+    (row, _) = toy.say([text, "Hi."], seed=1, token_seconds=0.02)
+    assert ids(row) == ids(spoken) and np.abs(row.audio - spoken.audio).max() < 1e-5
+
+    asked.clear()
+    toy.say(text, voice=voice, seed=1, token_seconds=0.02)
+    assert all(piece.said == voice.tokens.text for piece in asked)
+
+
+def test_a_first_piece_that_leaves_no_room_is_not_gone_on_from(toy):
+    first, piece = Piece("some text"), Piece("and some more text")
+    codes = torch.zeros(600, 1, dtype=torch.long)
+    led = in_the_voice_of(first, codes[:300], piece, toy.engine)
+    assert led.said == "some text" and len(led.codes) == 300
+    with pytest.warns(GenerationWarning, match="'and some more text' may be spoken by another voice"):
+        assert in_the_voice_of(first, codes, piece, toy.engine) is piece
+    held = Piece("more", "a voice", codes[:5])
+    assert in_the_voice_of(first, codes, held, toy.engine) is held
 
 
 def test_a_voice_is_decoded_with_its_speech_and_cut_off_to_the_sample(toy, voice):
@@ -225,6 +268,13 @@ def test_the_command_line_speaks_and_refuses(toy_folder, tmp_path, monkeypatch, 
     assert "no option 'steps'" in capsys.readouterr().err
     assert main(["say", "Hello.", "--model", str(toy_folder), "-o", "b.wav", "--quantize", "int8"]) == 2
     assert "not packed" in capsys.readouterr().err and sorted(p.name for p in tmp_path.iterdir()) == ["out.wav"]
+    assert unisono.load(toy_folder, device="cpu", language="de").language == "de"  # its card names no languages
+    card = json.loads((toy_folder / "unisono.json").read_text())
+    folder = shutil.copytree(toy_folder, tmp_path / "copy")
+    (folder / "unisono.json").write_text(json.dumps(card | {"languages": ["en", "zh"]}))
+    assert unisono.load(folder, device="cpu", language="zh-CN").language == "zh"
+    assert main(["say", "Hello.", "--model", str(folder), "-o", "b.wav", "--language", "fr"]) == 2
+    assert "speaks 'en' and 'zh' only" in capsys.readouterr().err
 
 
 def test_texts_in_pieces_and_a_voice_for_each_text(toy, voice, spoken):

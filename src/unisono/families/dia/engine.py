@@ -21,10 +21,10 @@ from unisono.families.dia.model import EndAt
 from unisono.families.dia.script import pack, read_turns
 from unisono.families.fixed_rate.card import Card
 from unisono.families.fixed_rate.options import CodeOptions
-from unisono.families.fixed_rate.speech import Piece
+from unisono.families.fixed_rate.pieces import Piece, fewest
 from unisono.families.makers import Maker, maker_of
 from unisono.interface import Token
-from unisono.lm.seeded import Key, SeededChoice
+from unisono.lm.seeded import Key, NotBefore, SeededChoice
 from unisono.text import read_script
 
 BATCH = 8  # rows that are generated together; guidance doubles them
@@ -70,7 +70,7 @@ class DiaEngine:
         most = self.config.encoder_config.max_position_embeddings
         if (used := len(self.text_ids(piece.text, piece.said))) > most:
             raise InputError(f"text and voice text are {used} bytes long, model {self.card.name} reads {most}")
-        if self._room(piece) < LEAST_SECONDS * self.rate:
+        if self._frames(piece) < LEAST_SECONDS * self.rate:
             raise InputError(
                 f"the voice is {len(piece.codes)} frames long, which leaves no room in the {self._positions} "
                 f"positions of model {self.card.name}: use a shorter one"
@@ -80,7 +80,12 @@ class DiaEngine:
     def _positions(self) -> int:
         return min(self.card.max_length, self.config.decoder_config.max_position_embeddings)
 
-    def _room(self, piece: Piece) -> int:
+    def room(self, piece: Piece) -> int:
+        """Frames that fit behind the voice of a piece; none where its text does not fit."""
+        fits = len(self.text_ids(piece.text, piece.said)) <= self.config.encoder_config.max_position_embeddings
+        return self._frames(piece) if fits else 0
+
+    def _frames(self, piece: Piece) -> int:
         """Frames that fit behind BOS and the voice, with an end and the longest delay."""
         voice = 0 if piece.codes is None else len(piece.codes)
         return self._positions - voice - 2 - max(self.config.delay_pattern)
@@ -88,7 +93,7 @@ class DiaEngine:
     def limit(self, piece: Piece, options: CodeOptions) -> int:
         """The most frames that a piece may have."""
         tokens = len(self.text_ids(piece.text)) + SPARE_BYTES
-        return max(min(self._room(piece), int(tokens * options.token_seconds * self.rate)), 1)
+        return max(min(self._frames(piece), int(tokens * options.token_seconds * self.rate)), 1)
 
     # Codes
 
@@ -117,6 +122,7 @@ class DiaEngine:
 
         audio, longest = self.config.decoder_config, max(self.config.delay_pattern)
         limits = [self.limit(piece, options) for piece in pieces]
+        least = [min(fewest(piece.text, self.rate), limit) for piece, limit in zip(pieces, limits, strict=True)]
         prompts = [decoder_prompt(piece.codes, 1, self.config) for piece in pieces]
         ids, mask = (torch.cat(parts).to(self.device) for parts in zip(*prompts, strict=True))
         start = ids.shape[1] - longest
@@ -139,7 +145,7 @@ class DiaEngine:
             decoder_input_ids=ids,
             decoder_attention_mask=mask,
             generation_config=config,
-            logits_processor=self._processors(limits, keys, start, options),
+            logits_processor=self._processors(least, limits, keys, start, options),
         )
         rows = [undelayed(row, start, self.config) for row in made.cpu()]
         for piece, row, limit in zip(pieces, rows, limits, strict=True):
@@ -154,19 +160,22 @@ class DiaEngine:
             ids[row, : len(values)] = torch.tensor(values)
         return ids.to(self.device), (ids != 0).long().to(self.device)
 
-    def _processors(self, limits: Sequence[int], keys: Sequence[Key], start: int, options: CodeOptions) -> list[Any]:
-        """What comes behind guidance and the rules of the end; the last one draws."""
+    def _processors(
+        self, least: Sequence[int], limits: Sequence[int], keys: Sequence[Key], start: int, options: CodeOptions
+    ) -> list[Any]:
+        """What comes before the rules of the end (the first), and behind guidance and them; the last one draws."""
         from transformers import TemperatureLogitsWarper, TopKLogitsWarper, TopPLogitsWarper
 
         channels = self.config.decoder_config.num_channels
-        steps: list[Any] = []
+        end = self.config.decoder_config.eos_token_id
+        steps: list[Any] = [NotBefore(end, start, least, channels)]
         if options.temperature != 1:  # the rules of the end look for the largest logit, which it does not change
             steps.append(TemperatureLogitsWarper(float(options.temperature)))
         if options.top_k and options.guidance == 1:  # else guidance has chosen the candidates
             steps.append(TopKLogitsWarper(options.top_k))
         if options.top_p < 1:
             steps.append(TopPLogitsWarper(float(options.top_p)))
-        steps.append(EndAt(limits, channels, self.config.decoder_config.eos_token_id, start))
+        steps.append(EndAt(limits, channels, end, start))
         rows = [(*key, channel) for key in keys for channel in range(channels)]
         return [*steps, SeededChoice(rows, start)]
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 from transformers import DiaForConditionalGeneration, LogitsProcessorList
+from transformers.generation.logits_process import DiaEOSChannelFilterLogitsProcessor
 
 
 class EndAt:
@@ -32,10 +33,14 @@ class EndAt:
 class SeededDia(DiaForConditionalGeneration):
     """`generate(logits_processor=...)` is honoured, which the library's own class drops.
 
-    All processors given but the last come before the delay pattern's, the last one (the draw) behind it.
+    The first processor given comes before the rule of the end, which forces an end that is likeliest; all others but
+    the last before the delay pattern's, and the last one (the draw) behind it.
     """
 
     def _get_logits_processor(self, *given: Any, logits_processor: Any = None, **rest: Any) -> LogitsProcessorList:
         chain = super()._get_logits_processor(*given, **rest)
-        extra = list(logits_processor or ())
-        return LogitsProcessorList([*chain[:-1], *extra[:-1], chain[-1], *extra[-1:]])
+        if not logits_processor:
+            return chain
+        first, *others, draw = logits_processor
+        place = next(at for at, step in enumerate(chain) if isinstance(step, DiaEOSChannelFilterLogitsProcessor))
+        return LogitsProcessorList([*chain[:place], first, *chain[place:-1], *others, chain[-1], draw])

@@ -18,7 +18,8 @@ class Card:
     """The facts that a checkpoint does not hold.
 
     Attributes:
-        family, name, language: of the model. voice: ready voice that it speaks with when none is asked for.
+        family, name, language: of the model. languages: that it speaks; [] = any that there is an aligner for.
+        voice: ready voice that it speaks with when none is asked for.
         speaker: what a model that was tuned on named speakers is told ("kore"), "" for others.
         style: how text is normalised before it is read: "plain", "tada", or "none" (as written).
         chunk_characters: longer texts are spoken in pieces of at most this length, cut where a reader would pause.
@@ -30,6 +31,7 @@ class Card:
     family: str = ""
     name: str = ""
     language: str = "en"
+    languages: list[str] = field(default_factory=list)
     voice: str = ""
     speaker: str = ""
     style: str = "none"

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NoReturn, Protocol
@@ -21,8 +20,9 @@ from unisono.errors import CheckpointError, GenerationError, InputError
 from unisono.families.checks import check_seed, check_sound, check_text, check_voice
 from unisono.families.controls import Control
 from unisono.families.fixed_rate.card import Card
-from unisono.families.fixed_rate.options import CodeOptions, read_options
-from unisono.families.fixed_rate.steps import CodeSpace
+from unisono.families.fixed_rate.options import NO_ACCELERATION, CodeOptions, read_options
+from unisono.families.fixed_rate.pieces import Piece, in_the_voice_of, keep
+from unisono.families.fixed_rate.steps import PieceSteps, Steps, WindowSteps
 from unisono.families.fixed_rate.windows import Window, WindowDecoder
 from unisono.families.joining import soften
 from unisono.families.makers import Maker
@@ -48,15 +48,6 @@ class Codec(Protocol):
         """The wave float32 [T · hop] of codes [T, Q]."""
 
 
-@dataclass(frozen=True)
-class Piece:
-    """What is generated at once: a text, the transcript and codes [P, Q] of a voice ("" and None without)."""
-
-    text: str
-    said: str = ""
-    codes: torch.Tensor | None = None
-
-
 class Engine(Protocol):
     """What differs between families."""
 
@@ -70,6 +61,9 @@ class Engine(Protocol):
 
     def check(self, piece: Piece) -> None:
         """Raise InputError for a piece that has no room for speech."""
+
+    def room(self, piece: Piece) -> int:
+        """Frames that fit behind the prompt of a piece; none or less where that does not fit itself."""
 
     def codes(self, piece: Piece, key: Key, options: CodeOptions) -> Iterator[torch.Tensor]:
         """Codes [t, Q] of a piece as they come, drawn with the noise of `key`."""
@@ -153,9 +147,13 @@ class FixedRateSpeech:
         text that comes in pieces is waited for, since its pieces may change how what came before is read.
         """
         pieces, keys, chosen = self.prepare(whole_text(text), voice, seed, options)
-        done = 0
+        done, first = 0, []
         for number, (piece, key) in enumerate(zip(pieces, keys, strict=True)):
+            if number:
+                piece = in_the_voice_of(pieces[0], torch.cat(first), piece, self.engine)
             blocks = self.engine.codes(piece, key, chosen)
+            if number == 0:
+                blocks = keep(blocks, first)
             for part in self._render(piece, blocks, (number > 0, number + 1 < len(pieces)), done):
                 done += len(part.audio) // self.hop
                 yield part
@@ -182,11 +180,20 @@ class FixedRateSpeech:
             self.engine.check(piece)
         return pieces, [(seed, number, draw) for number in range(len(pieces))], chosen
 
-    def search_space(self, text: str, *, voice: Voice | None = None, seed: int = 0, **options: Any) -> CodeSpace | None:
-        """Steps for a search, windows of codes; None where codes cannot be drawn window by window."""
-        if not hasattr(self.engine, "extend"):
-            return None
-        return CodeSpace(self, text, *self.prepare(text, voice, seed, options))
+    def search_space(self, text: str, *, voice: Voice | None = None, seed: int = 0, **options: Any) -> Steps:
+        """Steps for a search: windows of codes, or pieces of the text where codes cannot be drawn window by window.
+
+        Raises:
+            InputError: as `say`, and for drafted codes, which are not drawn step by step.
+        """
+        pieces, keys, chosen = self.prepare(text, voice, seed, options)
+        if chosen.accelerate != NO_ACCELERATION:
+            raise InputError(
+                f"accelerate is {chosen.accelerate!r}, but a search by beams draws codes step by step: leave one of "
+                "the two away, or search with best-of"
+            )
+        kind = WindowSteps if hasattr(self.engine, "extend") else PieceSteps
+        return kind(self, text, pieces, keys, chosen)
 
     def _say_all(
         self,
@@ -201,12 +208,19 @@ class FixedRateSpeech:
         if len(voices) != len(texts):
             raise InputError(f"there are {len(texts)} texts and {len(voices)} voices: give one voice, or one for each")
         prepared = [self.prepare(text, own, seed, options) for text, own in zip(texts, voices, strict=True)]
-        pieces = [piece for row, _, _ in prepared for piece in row]
-        keys = [key for _, row, _ in prepared for key in row]
-        codes = iter(self.engine.batch(pieces, keys, prepared[0][2]) if prepared else [])
+        if not prepared:
+            return []
+        chosen = prepared[0][2]
+        firsts = self.engine.batch([row[0] for row, _, _ in prepared], [keys[0] for _, keys, _ in prepared], chosen)
+        rows = [
+            [row[0], *(in_the_voice_of(row[0], codes, piece, self.engine) for piece in row[1:])]
+            for (row, _, _), codes in zip(prepared, firsts, strict=True)
+        ]
+        pieces = [piece for row in rows for piece in row[1:]]
+        later = iter(self.engine.batch(pieces, [key for _, keys, _ in prepared for key in keys[1:]], chosen))
         speeches = []
-        for text, (row, _, _) in zip(texts, prepared, strict=True):
-            speeches.append(self.speak_codes(text, row, [next(codes) for _ in row]))
+        for text, row, codes in zip(texts, rows, firsts, strict=True):
+            speeches.append(self.speak_codes(text, row, [codes, *(next(later) for _ in row[1:])]))
             if progress is not None:
                 progress(len(speeches), len(texts))
         return speeches

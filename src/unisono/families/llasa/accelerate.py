@@ -18,6 +18,7 @@ import torch
 from unisono.errors import InputError
 from unisono.families.edits import beginning
 from unisono.families.fixed_rate.options import CodeOptions
+from unisono.families.fixed_rate.pieces import Piece
 from unisono.families.llasa.vocabulary import Vocabulary
 from unisono.lm.seeded import Key, noise
 from unisono.lm.speculative import Draft, look_up, speculate
@@ -54,28 +55,31 @@ class PassCounter:
         self.passes += 1
 
 
-def draft_with_library(engine: LlasaEngine, prompt: list[int], limit: int, key: Key, options: CodeOptions) -> Generated:
+def draft_with_library(engine: LlasaEngine, piece: Piece, limit: int, key: Key, options: CodeOptions) -> Generated:
     """transformers' prompt lookup or assistant decoding. Raises InputError without a cache or an assistant."""
     if not options.cache:
         raise InputError(f"accelerate is {options.accelerate!r}, which needs the cache: leave one of the two away")
     if options.accelerate == "assistant" and engine.assistant is None:
         raise InputError("accelerate is 'assistant', but none is loaded: name its folder with --assistant (assistant=)")
     how = {"lookup": DRAFTED} if options.accelerate == "lookup" else {"assistant_model": engine.assistant}
+    prompt, least = engine.prompt(piece), [engine.fewest(piece)]
     ids = torch.tensor([prompt], device=engine.device)
     with PassCounter(engine.model) as counter:
-        made = engine.generate(ids, [key], len(prompt), limit, options, **how)
+        made = engine.generate(ids, [key], len(prompt), limit, options, least, **how)
     return Generated(made[0, len(prompt) :].tolist(), counter.passes)
 
 
-def draft_in_groups(engine: LlasaEngine, prompt: list[int], limit: int, key: Key, options: CodeOptions) -> Generated:
+def draft_in_groups(engine: LlasaEngine, piece: Piece, limit: int, key: Key, options: CodeOptions) -> Generated:
     """Prompt lookup or assistant, accepted by groups of neighbouring codes: approximate."""
-    model = CachedChances(engine, options, len(prompt))
+    prompt = engine.prompt(piece)
+    processors = engine.processors(None, len(prompt), options, [engine.fewest(piece)])
     size = engine.model.config.vocab_size
     groups = code_groups(engine.vocabulary, engine.codec.model.config.quantization_levels, size)
     generator = torch.Generator().manual_seed(int(noise(key, 0, 1).view(torch.int32)) & 0x7FFFFFFF)
+    drafter = _drafter(engine, options, processors, generator)
     ids, tally = speculate(
-        model,
-        _drafter(engine, options, len(prompt), generator),
+        CachedChances(engine, options, processors),
+        drafter,
         prompt,
         length=limit,
         end=engine.vocabulary.speech_end,
@@ -105,11 +109,11 @@ def code_groups(vocabulary: Vocabulary, levels: Sequence[int], size: int) -> tor
 class CachedChances:
     """A model as `speculate` asks it: chances of what follows, and what was read stays read."""
 
-    def __init__(self, engine: LlasaEngine, options: CodeOptions, start: int, model: Any = None) -> None:
+    def __init__(self, engine: LlasaEngine, options: CodeOptions, processors: Any, model: Any = None) -> None:
         from transformers import DynamicCache
 
         self.engine, self.model = engine, model or engine.model
-        self.processors = engine.processors(None, start, options)
+        self.processors = processors
         self.greedy = options.temperature == 0
         self.cache, self.read = DynamicCache(config=self.model.config), 0
         self.ids: list[int] = []
@@ -133,11 +137,11 @@ class CachedChances:
         return scores.softmax(-1)
 
 
-def _drafter(engine: LlasaEngine, options: CodeOptions, start: int, generator: torch.Generator) -> Any:
+def _drafter(engine: LlasaEngine, options: CodeOptions, processors: Any, generator: torch.Generator) -> Any:
     """The assistant where there is one, else prompt lookup."""
     if engine.assistant is None:
         return lambda ids: look_up(ids, DRAFTED)
-    assistant = CachedChances(engine, options, start, engine.assistant)
+    assistant = CachedChances(engine, options, processors, engine.assistant)
 
     def draft(ids: Sequence[int]) -> Draft:
         tokens, rows = [], []

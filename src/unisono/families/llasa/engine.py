@@ -16,7 +16,7 @@ import torch
 from unisono.errors import GenerationWarning, InputError
 from unisono.families.fixed_rate.card import Card
 from unisono.families.fixed_rate.options import NO_ACCELERATION, CodeOptions
-from unisono.families.fixed_rate.speech import Piece
+from unisono.families.fixed_rate.pieces import Piece, fewest
 from unisono.families.llasa.accelerate import Generated, draft_in_groups, draft_with_library
 from unisono.families.llasa.codec import XCodec
 from unisono.families.llasa.controls import CONTROLS
@@ -24,7 +24,7 @@ from unisono.families.llasa.prompt import PromptMaker
 from unisono.families.llasa.vocabulary import Vocabulary, code_name
 from unisono.families.makers import Maker, maker_of
 from unisono.interface import Token
-from unisono.lm.seeded import Key, OnlyThese, SeededChoice
+from unisono.lm.seeded import Key, NotBefore, OnlyThese, SeededChoice
 from unisono.text import normalize, read_script, split_chunks
 
 BATCH = 16  # rows that are generated together
@@ -82,6 +82,14 @@ class LlasaEngine:
                 f"voice and text take {used} of the {room} positions of model {self.card.name}: use a shorter voice"
             )
 
+    def room(self, piece: Piece) -> int:
+        """Codes that fit behind the prompt of a piece."""
+        return self.card.max_length - len(self.prompt(piece))
+
+    def fewest(self, piece: Piece) -> int:
+        """Codes that a piece has at least."""
+        return fewest(piece.text, self.rate)
+
     def limit(self, piece: Piece, prompt: Sequence[int], options: CodeOptions) -> int:
         """The most codes that a piece may have."""
         tokens = len(self.prompts.text_ids(piece.text)) + SPARE_TOKENS
@@ -91,15 +99,14 @@ class LlasaEngine:
 
     def codes(self, piece: Piece, key: Key, options: CodeOptions) -> Iterator[torch.Tensor]:
         """Codes [t, 1] as they come, `card.window` at a time; all at once with drafted tokens."""
-        prompt = self.prompt(piece)
-        limit = self.limit(piece, prompt, options)
+        limit = self.limit(piece, self.prompt(piece), options)
         if options.accelerate != NO_ACCELERATION:
             generated = self.accelerated(piece, key, options)
             self._warn(piece, generated.ids, limit)
             yield self.as_codes(generated.ids)
             return
         made: list[int] = []
-        for new in self._rounds(prompt, [], limit, self.card.window, key, options):
+        for new in self._rounds(piece, [], limit, self.card.window, key, options):
             made += new
             yield self.as_codes(new)
         self._warn(piece, made, limit)
@@ -108,9 +115,8 @@ class LlasaEngine:
         self, piece: Piece, before: Sequence[int], count: int, key: Key, options: CodeOptions
     ) -> tuple[list[int], bool]:
         """At most `count` further ids of a piece of which ids `before` are drawn, and whether it is at its end."""
-        prompt = self.prompt(piece)
-        left = self.limit(piece, prompt, options) - len(before)
-        new = next(self._rounds(prompt, before, min(count, left), count, key, options), [])
+        left = self.limit(piece, self.prompt(piece), options) - len(before)
+        new = next(self._rounds(piece, before, min(count, left), count, key, options), [])
         return new, self.vocabulary.speech_end in new or len(new) >= left
 
     def batch(self, pieces: Sequence[Piece], keys: Sequence[Key], options: CodeOptions) -> list[torch.Tensor]:
@@ -126,23 +132,23 @@ class LlasaEngine:
 
     def accelerated(self, piece: Piece, key: Key, options: CodeOptions) -> Generated:
         """The new ids of a piece by drafting, and how many passes of the model they took."""
-        prompt = self.prompt(piece)
-        limit = self.limit(piece, prompt, options)
+        limit = self.limit(piece, self.prompt(piece), options)
         draft = draft_in_groups if options.accelerate == "group" else draft_with_library
-        return draft(self, prompt, limit, key, options)
+        return draft(self, piece, limit, key, options)
 
     def _rounds(
-        self, prompt: list[int], before: Sequence[int], limit: int, size: int, key: Key, options: CodeOptions
+        self, piece: Piece, before: Sequence[int], limit: int, size: int, key: Key, options: CodeOptions
     ) -> Iterator[list[int]]:
         """New ids, `size` at a time, up to `limit` or with the end mark; what was read stays read between rounds."""
         from transformers import DynamicCache
 
+        prompt, least = self.prompt(piece), [self.fewest(piece)]
         cache = {"past_key_values": DynamicCache(config=self.model.config)} if options.cache else {}
         ids = torch.tensor([[*prompt, *before]], device=self.device)
         done = 0
         while done < limit:
             count = min(size, limit - done)
-            made = self.generate(ids, [key], len(prompt), count, options, **cache)
+            made = self.generate(ids, [key], len(prompt), count, options, least, **cache)
             new = made[0, ids.shape[1] :].tolist()
             yield new
             if self.vocabulary.speech_end in new:
@@ -158,7 +164,9 @@ class LlasaEngine:
         for row, prompt in enumerate(prompts):
             ids[row, longest - len(prompt) :] = torch.tensor(prompt)
             mask[row, longest - len(prompt) :] = 1
-        made = self.generate(ids.to(self.device), keys, longest, max(limits), options, mask=mask.to(self.device))
+        least = [self.fewest(piece) for piece in pieces]
+        asked = (ids.to(self.device), keys, longest, max(limits), options, least)
+        made = self.generate(*asked, mask=mask.to(self.device))
         rows = [row[longest:][:limit] for row, limit in zip(made.tolist(), limits, strict=True)]
         for piece, row, limit in zip(pieces, rows, limits, strict=True):
             self._warn(piece, row, limit)
@@ -172,6 +180,7 @@ class LlasaEngine:
         start: int,
         count: int,
         options: CodeOptions,
+        least: Sequence[int] = (),
         mask: torch.Tensor | None = None,
         lookup: int = 0,
         **drafting: Any,
@@ -180,7 +189,8 @@ class LlasaEngine:
 
         Args:
             keys: of each row's noise. start: positions before the first code, padding counted.
-            mask: 0 at padding [B, P]. lookup: tokens to draft from what was spoken; 0 = none.
+            least: codes of each row before which it cannot end. mask: 0 at padding [B, P].
+            lookup: tokens to draft from what was spoken; 0 = none.
             drafting: further arguments: a cache, or an assistant model.
         """
         from transformers import GenerationConfig
@@ -198,11 +208,13 @@ class LlasaEngine:
             ids,
             attention_mask=torch.ones_like(ids) if mask is None else mask,
             generation_config=config,
-            logits_processor=self.processors(keys, start, options),
+            logits_processor=self.processors(keys, start, options, least),
             **drafting,
         )
 
-    def processors(self, keys: Sequence[Key] | None, start: int, options: CodeOptions) -> Any:
+    def processors(
+        self, keys: Sequence[Key] | None, start: int, options: CodeOptions, least: Sequence[int] = ()
+    ) -> Any:
         """What is done to logits, in order; `keys` None leaves the choice to others."""
         from transformers import (
             LogitsProcessorList,
@@ -212,7 +224,7 @@ class LlasaEngine:
             TopPLogitsWarper,
         )
 
-        steps: list[Any] = [OnlyThese(self._allowed)]
+        steps: list[Any] = [OnlyThese(self._allowed), NotBefore(self.vocabulary.speech_end, start, least)]
         if options.repetition_penalty != 1:
             steps.append(RepetitionPenaltyLogitsProcessor(options.repetition_penalty))
         if options.temperature not in (0, 1):

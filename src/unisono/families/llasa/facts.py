@@ -16,6 +16,6 @@ FACTS = Facts(
     beside=2,  # the marks of begin and end
     streaming="windows of 2 s with 0.5 s of look-ahead, while codes are drawn",
     languages="en zh",
-    licence="CC BY-NC 4.0",
+    licence="CC BY-NC 4.0, model and codec; built on Llama 3.2",
     offline="toys of recipes/llasa-toy.yaml; published weights once they are cached",
 )

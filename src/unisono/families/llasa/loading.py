@@ -6,11 +6,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from unisono.errors import CheckpointError, InputError
+from unisono.errors import CheckpointError
+from unisono.families.checks import check_unpacked
 from unisono.families.fixed_rate.card import Card, read_card
 from unisono.families.fixed_rate.loading import UNUSABLE, check_defaults, find_codec, load_strictly
 from unisono.families.fixed_rate.speech import FixedRateSpeech
-from unisono.families.languages import check_language
+from unisono.families.languages import check_known
 from unisono.families.llasa.codec import XCodec
 from unisono.families.llasa.controls import CONTROLS
 from unisono.families.llasa.engine import LlasaEngine
@@ -18,7 +19,7 @@ from unisono.families.llasa.vocabulary import read_vocabulary
 from unisono.files import find_folder
 
 CODEC = "HKUSTAudio/xcodec2-hf"
-PUBLISHED = Card(family="llasa", language="en")
+PUBLISHED = Card(family="llasa", language="en", languages=["en", "zh"])
 TOKENIZER_FILE = "tokenizer.json"
 
 
@@ -46,12 +47,11 @@ def load(
     """
     from transformers import LlamaForCausalLM, Xcodec2Model
 
-    if quantize not in (None, "none"):
-        raise InputError(f"quantize is {quantize!r}: models of the family llasa are not packed, leave it away")
+    check_unpacked(quantize, "llasa")
     card = read_card(folder, PUBLISHED)
     check_defaults(CONTROLS, card, folder)
     if language is not None:
-        card = replace(card, language=check_language(language))
+        card = replace(card, language=check_known(language, card.languages, card.name))
     words = load_words(folder, tokenizer)
     codec_folder = find_codec(folder, codec, CODEC)
     sound = XCodec(load_strictly(Xcodec2Model, codec_folder, device=device))

@@ -22,7 +22,7 @@ class Card:
     Attributes:
         family: "tada". name: what voices and token files say they were made by.
         sample_rate: Hz of the codec.
-        style, language: of the text normaliser.
+        style, language: of the text normaliser. languages: that the model speaks; [] = whatever it has aligners for.
         leading_space: every sentence begins with a space.
         voice: ready voice that speaks when none is named; "" = the first one.
         speaker_prompt: the system turn names the voice's speaker.
@@ -43,6 +43,7 @@ class Card:
     sample_rate: int = 24000
     style: str = "plain"
     language: str = "en"
+    languages: list[str] = field(default_factory=list)
     leading_space: bool = True
     voice: str = ""
     speaker_prompt: bool = True

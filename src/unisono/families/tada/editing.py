@@ -21,7 +21,7 @@ from unisono.errors import GenerationError, InputError
 from unisono.families.checks import check_text
 from unisono.families.edits import Edit, apply_edits, beginning, find_edits
 from unisono.families.joining import speech_of
-from unisono.families.spelling import Spelled
+from unisono.families.spelling import Spelled, warn_of_unread
 from unisono.families.tada.card import make_options
 from unisono.families.tada.options import SpeakOptions
 from unisono.families.tada.progress import Counter, Progress
@@ -103,8 +103,9 @@ def check_new_words(tts: TadaSpeech, new: str) -> None:
     """What cannot be read, or is more than an edit, is refused before the recording is read. Raises InputError."""
     if len(new) > MOST * LONGEST_TOKEN:
         raise InputError(f"the new words are {len(new)} characters, an edit makes words and sentences: use say")
-    count = len(tts.spell(check_text(new)).ids)
-    if count > MOST:
+    spelled = tts.spell(check_text(new))
+    warn_of_unread(spelled)
+    if (count := len(spelled.ids)) > MOST:
         raise InputError(f"the new words are {count} tokens, one edit makes at most {MOST}: make several, or use say")
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 
 from unisono.errors import CheckpointError
-from unisono.families.languages import check_language
+from unisono.families.languages import check_known
 from unisono.families.tada.card import read_card
 from unisono.families.tada.decoder import Decoder
 from unisono.families.tada.model import TadaForCausalLM
@@ -48,11 +48,12 @@ def load(
         language: of texts and recordings, which picks the aligner: en ar zh de es fr it ja pl pt; None = the card's.
 
     Raises:
-        CheckpointError: anything that does not fit. InputError: a packing that cannot be done.
+        CheckpointError: anything that does not fit.
+        InputError: a packing that cannot be done, or a language that the model does not speak.
     """
     card = read_card(folder)
     if language is not None:
-        card = replace(card, language=check_language(language))
+        card = replace(card, language=check_known(language, card.languages, card.name))
     codec = find_codec(folder, codec)
     words = find_tokenizer(folder, tokenizer)
     decoder_folder = find_folder(codec, "decoder")  # that it is missing shall be said before gigabytes are read

@@ -23,7 +23,7 @@ from unisono.families.checks import check_fit, check_sound, check_text
 from unisono.families.joining import FRAMES_PER_SECOND, speech_of
 from unisono.families.languages import ALIGNERS, check_language
 from unisono.families.makers import Maker, maker_of
-from unisono.families.spelling import Spelled, spell
+from unisono.families.spelling import Spelled, spell, warn_of_unread
 from unisono.families.tada.aligner import Aligner, Found, frame_budget
 from unisono.families.tada.card import Card
 from unisono.families.tada.encoder import Encoder, LatentNoise
@@ -171,7 +171,9 @@ class Recordings:
         """A recording and its transcript, each looked at before the other is worked on."""
         text, sound = check_text(text), check_sound(audio)
         check_fit(text, sound, FRAMES_PER_SECOND)
-        return sound, self.spell(text)
+        spelled = self.spell(text)
+        warn_of_unread(spelled)
+        return sound, spelled
 
 
 def _codec_with(folder: str, language: str, codec: Path) -> Path | str:

@@ -32,6 +32,7 @@ from unisono.families.tada.options import InferenceOptions
 from unisono.families.tada.progress import Counter, Progress
 from unisono.families.tada.recordings import Recordings
 from unisono.families.tada.sentence import Speaker
+from unisono.families.tada.steps import SentenceSteps
 from unisono.families.tada.voice_prompt import check_pieces, pieces_prompt, voice_prompt
 from unisono.families.tada.windows import Grid, decode_grid, fit
 from unisono.families.tada.work import heard
@@ -202,6 +203,11 @@ class TadaSpeech:
         yield from heard(self.model, streaming(speaker, sentences, said.arrives, pieces), pieces)
         speaker.watch.finish()
 
+    def search_space(self, text: str, *, voice: Voice | None = None, seed: int = 0, **options: Any) -> SentenceSteps:
+        """Sentences as the steps of a search (`speak.search`). Arguments and errors are as of `say`."""
+        speaker, sentences = self._speaker(ArrivingText(text), voice, seed, Counter(None), options)
+        return SentenceSteps(text, speaker, list(sentences), seed)
+
     def _speaker(
         self, text: ArrivingText, voice: Voice | None, seed: int, watch: Counter, given: dict[str, Any]
     ) -> tuple[Speaker, Iterator[Spelled]]:
@@ -325,11 +331,7 @@ class TadaSpeech:
 
     @torch.inference_mode()
     def decode(self, tokens: AlignedTokens) -> Speech:
-        """Sound from vectors, as long as what was encoded.
-
-        Raises:
-            CheckpointError: tokens of another model, or vectors and ids that do not fit this one.
-        """
+        """Sound from vectors, as long as what was encoded. Raises CheckpointError for tokens that do not fit."""
         self.recordings.maker.check(tokens, "these tokens")
         check_pieces(self.model, tokens, "these tokens")
         positions = tokens.positions.tolist()

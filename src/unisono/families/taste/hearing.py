@@ -17,7 +17,7 @@ from unisono.errors import CheckpointError
 from unisono.families.checks import check_fit, check_sound, check_text
 from unisono.families.joining import FRAMES_PER_SECOND, speech_of
 from unisono.families.makers import Maker, maker_of
-from unisono.families.spelling import Spelled, spell
+from unisono.families.spelling import Spelled, spell, warn_of_unread
 from unisono.families.tada.aligner import Aligner, frame_budget
 from unisono.families.taste.card import TasteCard
 from unisono.families.taste.features import RATE, whisper_features
@@ -82,7 +82,9 @@ class Hearing:
         """A recording and its transcript, each looked at before the other is worked on."""
         text, sound = check_text(text), check_sound(audio)
         check_fit(text, sound, FRAMES_PER_SECOND)
-        return sound, self.spell(text)
+        spelled = self.spell(text)
+        warn_of_unread(spelled)
+        return sound, spelled
 
     def marks(self, sound: Audio, ids: list[int]) -> torch.Tensor:
         """1-based frames of tokens int64 [A]. Raises AlignmentError: more tokens than frames."""

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from unisono.errors import CheckpointError, InputError
-from unisono.families.languages import check_language
+from unisono.errors import CheckpointError
+from unisono.families.checks import check_unpacked
+from unisono.families.languages import check_known
 from unisono.families.taste.card import read_card
 from unisono.families.taste.loading import load_model
 from unisono.families.taste.slots import part_folder
@@ -36,10 +37,9 @@ def load(
         CheckpointError: anything that does not fit. InputError: an option that TASTE has not got.
     """
     card = read_card(folder)
-    if quantize not in (None, "none"):
-        raise InputError(f"quantize is {quantize!r}: TASTE's weights are not packed, leave it away")
-    if language is not None and check_language(language) != card.language:
-        raise InputError(f"model {card.name} speaks {card.language!r} only, not {language!r}")
+    check_unpacked(quantize, "taste")
+    if language is not None:
+        check_known(language, [card.language], card.name)
     if not any((place / "tokenizer").is_dir() for place in (folder, folder.parent)) and tokenizer is None:
         raise CheckpointError(
             f"{folder} has no tokenizer/ for both sides: a published TASTE model is used through "

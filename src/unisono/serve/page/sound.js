@@ -98,7 +98,7 @@ export function wavFile(samples, sampleRate) {
   return new Blob([header, body], { type: "audio/wav" });
 }
 
-/** SubRip, one numbered cue per word, without overlap and at least 1 ms long (as `unisono say --words x.srt`). */
+/** SubRip, one numbered cue per word, without overlap and at least 1 ms long; readable subtitles come from `unisono say --words x.srt`. */
 export function srtFile(words) {
   let earliest = 0;
   const cues = words.map((word, i) => {

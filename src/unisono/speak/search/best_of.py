@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from hashlib import blake2b
 from typing import Any
 
 from unisono.errors import InputError
 from unisono.interface import Speech, SpeechModel, Voice
+from unisono.lm import seeded
 from unisono.speak.search.verifiers import Verifier
 
 MOST = 1000  # draws
@@ -94,6 +94,4 @@ def best_of(
 
 def seed_of(seed: int, *path: int) -> int:
     """The seed of a draw; that of draw 0 is the seed itself."""
-    if not any(path):
-        return seed
-    return int.from_bytes(blake2b(repr((seed, *path)).encode(), digest_size=8).digest(), "big") >> 1
+    return seeded.seed_of(seed, *path) if any(path) else seed

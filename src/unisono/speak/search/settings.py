@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from unisono.align.transcribe import POCKETSPHINX, Recogniser
@@ -43,7 +44,8 @@ def search(
 ) -> Found:
     """Speak a text, guided by verifiers.
 
-    Steps are those of the model where it has any (`search_space`; Llasa: windows of codes), else sentences.
+    The steps of a search by beams are those of the model where it brings any (`search_space`: TADA sentences that each
+    hear the one before, Llasa windows of codes, Dia pieces of the text), else sentences said one by one.
 
     Raises:
         InputError: unusable text, option or search. CheckpointError: a voice of another model.
@@ -53,6 +55,5 @@ def search(
     if how.best_of is not None:
         return best_of(model, text, verifier, voice=voice, seed=seed, **options).best(how.best_of)
     make_space = getattr(model, "search_space", None)
-    space = make_space(text, voice=voice, seed=seed, **options) if make_space is not None else None
-    space = space or SentenceSpace(model, text, voice=voice, seed=seed, **options)
+    space = (make_space or partial(SentenceSpace, model))(text, voice=voice, seed=seed, **options)
     return beam_search(space, verifier, beams=how.beams, expansions=how.expansions, steps=how.steps)
