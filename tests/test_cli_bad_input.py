@@ -249,13 +249,17 @@ def test_when_a_later_output_fails_no_earlier_one_is_left(work, tiny_folder, cap
         ["--seed", str(2**80)],
         ["--device", "toaster"],
         ["--device", "cuda:77"],
+        ["--device", ""],
         ["--dtype", "int4"],
+        ["--dtype", "float64"],
         ["--voice", "nobody"],
+        ["--voice", " "],
+        ["--output", "\udcff.wav"],
         ["--voice-text", "words without a recording"],
         ["--unknown"],
         ["--output"],
     ],
-    ids=" ".join,
+    ids=lambda options: ascii(" ".join(options)),
 )
 def test_option_values(work, tiny_folder, capsys, options):
     assert_refused(["say", "Hello.", "--model", tiny_folder, *options], work, capsys)
