@@ -4,8 +4,9 @@ import json
 
 import pytest
 
-from unisono.errors import DataError
+from unisono.errors import DataError, UnisonoError
 from unisono.train.prepare import SourceClip, prepare, read_source
+from unisono.train.run import run
 
 HEAD = "file|text|speaker|language|seconds\n"
 ROW = "audio/a.wav|Hello there.|anna|en|1\n"
@@ -59,3 +60,18 @@ def test_sources_that_cannot_be_read(tmp_path, name, content, says):
     with pytest.raises(DataError, match=says) as caught:
         prepare(str(given), str(tmp_path / "shards"))
     assert str(caught.value).isprintable() and not (tmp_path / "shards").exists()
+
+
+@pytest.mark.parametrize(
+    ("recipe", "options", "says"),
+    [
+        ("sources: [{data}]\nstages: [{{stage: aligner}}]\n", {}, "no recording in"),
+        ("sources: [{data}]\nstages: [{{stage: aligner}}]\n", {"max_steps": 0}, "most steps"),
+        ("[" * 5000, {}, "cannot read the recipe"),
+    ],
+)
+def test_a_run_that_cannot_begin_leaves_nothing(tmp_path, recipe, options, says):
+    (tmp_path / "r.yaml").write_text(recipe.format(data=source(tmp_path / "data", HEAD)))
+    with pytest.raises(UnisonoError, match=says):
+        run(str(tmp_path / "r.yaml"), output=str(tmp_path / "new" / "run"), **options)
+    assert not (tmp_path / "new").exists()

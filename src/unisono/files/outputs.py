@@ -110,7 +110,7 @@ def all_or_none(paths: Sequence[str | Path], error: type[UnisonoError] = InputEr
             if temporary.exists():
                 os.replace(temporary, target)
     except OSError as problem:
-        shown = ", ".join(str(target) for target in targets)
+        shown = ", ".join(str(target) for target in targets) or "standard output"
         raise error(f"{shown} cannot be written: {problem.strerror or problem}") from problem
     except UnisonoError as problem:  # of a writer that knows the temporary name only
         for temporary, target in zip(names, targets, strict=True):
