@@ -1,5 +1,6 @@
 """Whatever cannot be used ends with one sentence on stderr, exit code 2, and no output file."""
 
+import json
 import os
 import pickle
 import shutil
@@ -249,13 +250,17 @@ def test_when_a_later_output_fails_no_earlier_one_is_left(work, tiny_folder, cap
         ["--seed", str(2**80)],
         ["--device", "toaster"],
         ["--device", "cuda:77"],
+        ["--device", ""],
         ["--dtype", "int4"],
+        ["--dtype", "float64"],
         ["--voice", "nobody"],
+        ["--voice", " "],
+        ["--output", "\udcff.wav"],
         ["--voice-text", "words without a recording"],
         ["--unknown"],
         ["--output"],
     ],
-    ids=" ".join,
+    ids=lambda options: ascii(" ".join(options)),
 )
 def test_option_values(work, tiny_folder, capsys, options):
     assert_refused(["say", "Hello.", "--model", tiny_folder, *options], work, capsys)
@@ -342,3 +347,41 @@ def test_the_installed_command(things, work, tiny_folder, arguments):
     assert done.returncode == 2 and done.stdout == ""
     assert done.stderr.startswith("unisono: ") and done.stderr.count("\n") == 1, done.stderr
     assert [entry.name for entry in work.iterdir()] == ["kept.wav"]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="closes streams by a shell")
+@pytest.mark.parametrize(
+    ("command", "code", "says"),
+    [
+        ("say - -o a.wav <&-", 2, "the text is empty"),
+        ("align - --text Hello. <&-", 2, "standard input is empty"),
+        ("say Hello. -o a.wav >&-", 0, ""),
+        ("say Hello. -o - >&-", 2, "standard output is closed"),
+        ("say Hello. -o a.wav --words - >&-", 2, "standard output is closed"),
+        ("say Hello. -o - >/dev/full", 2, "standard output cannot be written"),
+        ("say '' -o a.wav 2>&-", 2, None),
+    ],
+)
+def test_streams_that_are_closed_or_full(work, tiny_folder, command, code, says):
+    if "/dev/full" in command and not os.path.exists("/dev/full"):
+        pytest.skip("this system has no such device")
+    name, rest = command.split(" ", 1)
+    typed = f"{sys.executable} -m unisono {name} --model {tiny_folder} {rest}"
+    done = subprocess.run(["sh", "-c", typed], capture_output=True, text=True, check=False, cwd=work, stdin=None)
+    assert done.returncode == code, done.stderr
+    if says is not None:
+        assert (done.stderr == "") if not says else (says in done.stderr and done.stderr.count("\n") == 1)
+    assert (work / "a.wav").exists() == (code == 0)
+
+
+def test_a_terminal_of_letters_only(work, tiny_folder):
+    """What ASCII lacks is written as escapes in reports, and JSON is UTF-8 wherever it goes."""
+    command = [sys.executable, "-m", "unisono", "say", "Hell\xf6 there.", "-o", "a.wav", "--model", str(tiny_folder)]
+    world = os.environ | {"PYTHONIOENCODING": "ascii"}
+    for more in ([], ["--words", "-"]):
+        done = subprocess.run([*command, *more], capture_output=True, check=False, cwd=work, env=world)
+        assert done.returncode == 0, done.stderr
+        if more:
+            assert json.loads(done.stdout.decode("utf-8"))["words"][0]["text"] == "Hell\xf6"
+        else:
+            assert b"Hell\\xf6 there." in done.stdout

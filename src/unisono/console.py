@@ -10,7 +10,7 @@ import sys
 import tempfile
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from inspect import Parameter, signature
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TextIO
@@ -34,9 +34,25 @@ SHOWN_WORDS = 40  # word times printed; --words writes all
 
 def run(app: Callable[..., Any], argv: Sequence[str] | None) -> int:
     """Run a typer application and return the exit code; whatever a user caused is one line on stderr."""
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), _open_streams():
         _be_quiet()
         return _run(app, argv)
+
+
+@contextmanager
+def _open_streams() -> Iterator[None]:
+    """Standard streams that are closed are empty and swallow all; ASCII ones write what they lack as escapes."""
+    with ExitStack() as stack:
+        for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+            if getattr(sys, name) is None:
+                stream = stack.enter_context(open(os.devnull, mode, encoding="utf-8"))
+                setattr(sys, name, stream)
+                stack.callback(setattr, sys, name, None)
+        if hasattr(sys.stdout, "reconfigure"):
+            kept = sys.stdout.errors
+            sys.stdout.reconfigure(errors="backslashreplace")
+            stack.callback(sys.stdout.reconfigure, errors=kept)
+        yield
 
 
 def _run(app: Callable[..., Any], argv: Sequence[str] | None) -> int:
@@ -179,6 +195,8 @@ def check_outputs(*wanted: tuple[str | None, Callable[[str], None]]) -> None:
         if path is None:
             continue
         check(path)
+        if path == STANDARD and getattr(sys.stdout, "name", "") == os.devnull:
+            raise InputError("standard output is closed: name a file to write")
         place = path if path == STANDARD else os.path.realpath(path)
         if place in seen:
             raise InputError(f"two outputs are both {path}: give each its own name")

@@ -114,7 +114,7 @@ def load(
         InputError: no such device, or an option that the family has not.
     """
     folder = model_folder(name, revision)
-    device = check_device(device or best_device())
+    device = check_device(best_device() if device is None else device)
     dtype = dtype or ("float32" if device == "cpu" else "bfloat16")
     family = get_family(family_of(folder))
     if foreign := [option for option in options if option not in signature(family.load).parameters]:

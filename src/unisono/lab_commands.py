@@ -47,7 +47,11 @@ def evaluate(
     task: Annotated[str, typer.Option(help="say, resynthesis (decode what was encoded) or both.")] = "both",
     speaker: Annotated[list[str] | None, typer.Option(help="Only recordings of this speaker; may be repeated.")] = None,
     domain: Annotated[
-        list[str] | None, typer.Option(help="More sentences for the judge's language model; may be repeated.")
+        list[str] | None,
+        typer.Option(
+            help="Sentences for the judge's language model, beside those evaluated: a folder with metadata.csv, shards "
+            "or a text file; may be repeated. Default: DATA's neighbours, for a lone folder the 1,111 of CMU ARCTIC."
+        ),
     ] = None,
     limit: Annotated[int | None, typer.Option(help="At most so many sentences.")] = None,
     seed: Annotated[int, typer.Option(help="Of every sentence.")] = 0,

@@ -2,6 +2,7 @@
 
 import io
 import os
+import sys
 
 import numpy as np
 import pytest
@@ -172,3 +173,30 @@ def test_a_full_disk_leaves_nothing(tmp_path, monkeypatch):
     with pytest.raises(AudioError, match="No space left"):
         write_audio(tmp_path / "a.wav", Audio(tone(), 24000))
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfb\x90\x00" * 500, b"ID3" + bytes(range(256)) * 40])
+def test_decoders_write_nothing_between_our_sentences(tmp_path, capfd, content):
+    """libsndfile's MP3 decoder writes about damaged files on the process's stderr, past Python."""
+    (tmp_path / "a.mp3").write_bytes(content)
+    with pytest.raises(AudioError) as caught:
+        read_audio(tmp_path / "a.mp3")
+    assert_sentence(str(caught.value))
+    os.write(2, b"ours")
+    assert capfd.readouterr() == ("", "ours")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="file names are any bytes on Linux only")
+def test_names_that_are_not_unicode(tmp_path):
+    write_audio(tmp_path / "a.wav", Audio(tone(), 24000))
+    odd = tmp_path / "caf\udce9.wav"  # as Python has a name with the byte E9
+    (tmp_path / "a.wav").rename(odd)
+    assert len(read_audio(odd).samples) == 12000
+    with pytest.raises(AudioError, match="file name") as caught:
+        write_audio(odd, Audio(tone(), 24000))
+    assert str(caught.value).isprintable()
+
+
+def test_an_empty_name():
+    with pytest.raises(AudioError, match="name of the sound file is empty"):
+        read_audio("")

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from unisono.errors import AudioError, DataError, InputError
-from unisono.evaluate.data import choose, read_data, read_sentences
+from unisono.evaluate.data import PROMPTS, choose, read_data, read_sentences
 
 RATE = 24000
 
@@ -37,6 +37,16 @@ def test_a_folder_gives_all_its_rows_and_its_neighbours_sentences(data):
     assert found.items[0].read().sample_rate == 16000
     assert [item.speaker for item in read_data(data, ["hum"]).items] == ["hum"]
     assert read_data(data, domain=[other]).domain == ["A neighbour."]
+
+
+def test_a_folder_alone_is_judged_among_the_packaged_sentences(data):
+    """Three sentences alone would be a closed list, from which the judge guesses right whatever it hears."""
+    found = read_data(data)
+    assert found.sources == [str(data / "metadata.csv"), str(PROMPTS)]
+    assert set(found.domain) > {item.text for item in found.items}
+    prompts = read_sentences(PROMPTS)
+    assert len(prompts) == len(set(prompts)) == 1111 and all(prompts) and prompts == sorted(prompts)
+    assert PROMPTS.suffix == ".gz" and read_data(data, domain=[PROMPTS]).domain == prompts
 
 
 def test_a_corpus_gives_its_held_out_clips(tmp_path):

@@ -57,6 +57,14 @@ def test_what_holds_only_tags_is_refused(tokenizer):
         spell_sentences("[rate:2]Hello.", tokenizer, **OPTIONS)
 
 
+@pytest.mark.parametrize(
+    "text", ["[pause:1s]" * 60 + "hi.", "[pause:1s]. . [pause:1s] hi.", "hi." + " [pause:1s]" * 60]
+)
+def test_pauses_alone_belong_to_a_sentence_with_words(text):
+    (sentence,) = spell_sentences(text, CharacterTokenizer(), **OPTIONS)
+    assert sum(sentence.pauses.values()) == text.count("1s") and sentence.source == text
+
+
 @pytest.mark.parametrize("style", ["plain", "tada"])
 def test_respelled_parts_are_left_alone_by_the_normaliser(style):
     script = read_script("At 5 [say:x|Dr.] [say:x|St.]\ue000 paid [say:x|$5].")

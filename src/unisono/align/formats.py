@@ -33,6 +33,8 @@ def write_words(path: str | Path, speech: Speech) -> None:
     suffix = ".json" if str(path) == STANDARD else Path(path).suffix.lower()
     content = _WRITERS[suffix](speech)
     if str(path) == STANDARD:
+        if (sys.stdout.encoding or "utf-8").lower().replace("-", "") != "utf8" and hasattr(sys.stdout, "reconfigure"):
+            sys.stdout.reconfigure(encoding="utf-8")  # JSON is UTF-8 wherever it goes
         sys.stdout.write(content)
         return
     with replacing(path) as temporary:

@@ -138,6 +138,8 @@ def _pipeline(name: str, language: str) -> Recogniser:
 def _load_pipeline(name: str) -> Any:
     """transformers' pipeline for a recogniser. Raises CheckpointError."""
     advice = f"a speech recogniser is a folder, a hub name such as {PUBLISHED}, or {POCKETSPHINX}; or give the text"
+    if not name.strip():
+        raise CheckpointError(f"the name of the speech recogniser is empty: {advice}")
     try:
         folder = find_folder(name)
     except CheckpointError as problem:

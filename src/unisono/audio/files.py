@@ -6,14 +6,18 @@ Axes: N samples, C channels.
 from __future__ import annotations
 
 import io
+import os
 import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 
 from unisono.errors import AudioError
-from unisono.files import STANDARD, check_output, replacing
+from unisono.files import STANDARD, check_output, is_unicode, replacing
 from unisono.interface import Audio
 
 if TYPE_CHECKING:
@@ -34,6 +38,8 @@ RATES = {
 LOWEST_RATE = 4000  # Hz; under it speech cannot be understood and most often the header is damaged
 SHORTEST = 0.05  # seconds; every aligner and codec needs two or three frames of 20 ms
 SILENCE = 1e-4  # peak of what counts as silence, -80 dB: three steps of a 16-bit file
+QUIET_HEADS = (b"RIFF", b"fLaC", b"OggS")  # formats whose decoders write nothing on the process's stderr
+_MUTING = threading.Lock()
 BLOCK = 65536  # samples read at once; a damaged header must not decide how much memory is asked for
 
 
@@ -58,7 +64,11 @@ def read_audio(source: str | Path, *, require_sound: bool = False) -> Audio:
         AudioError: missing, folder, empty, no sound file, shorter than `SHORTEST`, not finite, or silent where asked.
     """
     name = "standard input" if str(source) == STANDARD else str(source)
-    with _open(source, name) as file:
+    if str(source) == STANDARD:
+        handle, head = _standard()
+    else:
+        handle, head = _existing(Path(source), name)
+    with _muted(head not in QUIET_HEADS), _open(handle, name) as file:
         samples, rate = _decode(file, name)
     return check_audio(Audio(samples, rate), name, require_sound=require_sound)
 
@@ -139,17 +149,33 @@ def encode(audio: Audio, suffix: str) -> bytes:
     return buffer.getvalue()
 
 
-def _open(source: str | Path, name: str) -> soundfile.SoundFile:
+@contextmanager
+def _muted(wanted: bool) -> Iterator[None]:
+    """Without what libsndfile's MP3 decoder writes on the process's stderr about damaged files: we say it ourselves."""
+    if not wanted:
+        yield
+        return
+    with _MUTING:
+        try:
+            kept = os.dup(2)
+        except OSError:  # stderr is closed, and nothing can be written on it
+            yield
+            return
+        sink = os.open(os.devnull, os.O_WRONLY)
+        try:
+            sys.stderr.flush()
+            os.dup2(sink, 2)
+            yield
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
+            os.close(sink)
+
+
+def _open(handle: io.BytesIO | bytes | str, name: str) -> soundfile.SoundFile:
     """An open sound file, or one sentence about what is there instead."""
     import soundfile
 
-    if str(source) == STANDARD:
-        content = sys.stdin.buffer.read()
-        if not content:
-            raise AudioError("standard input is empty, a sound file is wanted")
-        handle: io.BytesIO | str = io.BytesIO(content)
-    else:
-        handle = _existing(Path(source), name)
     try:
         return soundfile.SoundFile(handle)
     except (soundfile.LibsndfileError, TypeError) as problem:  # TypeError: soundfile takes .raw for headerless
@@ -157,12 +183,21 @@ def _open(source: str | Path, name: str) -> soundfile.SoundFile:
         raise AudioError(f"{name} is no sound file that can be read, wanted is one of {known} or similar") from problem
 
 
-def _existing(path: Path, name: str) -> str:
-    """The name of a file that can be opened and is not empty."""
+def _standard() -> tuple[io.BytesIO, bytes]:
+    """Standard input, and its first bytes."""
+    content = sys.stdin.buffer.read()
+    if not content:
+        raise AudioError("standard input is empty, a sound file is wanted")
+    return io.BytesIO(content), content[:4]
+
+
+def _existing(path: Path, name: str) -> tuple[str | bytes, bytes]:
+    """The name of a file that can be opened and is not empty, as soundfile takes it, and its first bytes."""
+    if not name.strip():
+        raise AudioError("the name of the sound file is empty: give one")
     try:
         with path.open("rb") as file:
-            if not file.read(1):
-                raise AudioError(f"{name} is empty, a sound file is wanted")
+            head = file.read(4)
     except FileNotFoundError:
         raise AudioError(f"{name} does not exist, a sound file is wanted: check the name") from None
     except IsADirectoryError:
@@ -170,7 +205,9 @@ def _existing(path: Path, name: str) -> str:
     except (OSError, ValueError) as problem:
         reason = getattr(problem, "strerror", None) or problem
         raise AudioError(f"{name:.200} cannot be opened ({reason}), a sound file is wanted") from None
-    return str(path)
+    if not head:
+        raise AudioError(f"{name} is empty, a sound file is wanted")
+    return (str(path) if is_unicode(str(path)) else os.fsencode(path)), head
 
 
 def _decode(file: soundfile.SoundFile, name: str) -> tuple[np.ndarray, int]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 
 from unisono.families.checks import check_text
-from unisono.families.spelling import Spelled
+from unisono.families.spelling import Spelled, has_words
 from unisono.text import speakable_parts
 
 
@@ -39,7 +39,9 @@ class ArrivingText:
             yield from part
 
     def _arriving(self, spell: Callable[[str], list[Spelled]]) -> Iterator[list[Spelled]]:
+        held = ""  # marks and pauses alone, which are spoken with the words behind them
         for part in speakable_parts(self.given):
-            self.source += part
-            if any(map(str.isalnum, part)):
-                yield spell(part)
+            self.source, held = self.source + part, held + part
+            if has_words(held):
+                yield spell(held)
+                held = ""

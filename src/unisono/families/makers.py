@@ -61,13 +61,13 @@ class Maker:
             raise CheckpointError(self._refusal(theirs, what))
         part = "encoder" if theirs.vocabulary == self.vocabulary else "vocabulary"
         raise CheckpointError(
-            f"{what} come from another version of {self.model}, whose {part} was not the one it has now: "
-            "make them again from the recording, or use the model of that time"
+            f"{what}, made by another version of {self.model}, whose {part} was not the one it has now, cannot be "
+            "used: make them again from the recording, or use the model of that time"
         )
 
     def _refusal(self, theirs: Maker, what: str) -> str:
         return (
-            f"{what} come from model {theirs.model} ({theirs.family}) and cannot be used by {self.model} "
+            f"{what}, made by model {theirs.model} ({theirs.family}), cannot be used by {self.model} "
             f"({self.family}): make them again with it, or name the model that made them"
         )
 

@@ -13,6 +13,7 @@ from unisono.errors import InputError, TextWarning
 from unisono.interface import Span, TokenizedText, Tokenizer
 from unisono.text import LetterSoundTokenizer, Script, read_script, split_chunks, split_sentences
 from unisono.text.respelling import spell_out
+from unisono.text.script import show
 
 LONGEST = 300  # characters of a sentence that is spoken at once
 SHOWN_UNREAD = 3  # runs of characters that a warning names
@@ -76,11 +77,17 @@ def _pieces(text: str) -> list[Span]:
         if end - start > LONGEST:
             parts = [Span(start + a, start + b) for a, b in split_chunks(text[start:end], LONGEST)]
         for part in parts:
-            if pieces and not any(map(str.isalnum, text[part.start : part.end])):
-                pieces[-1] = Span(pieces[-1].start, part.end)  # marks alone cannot be spoken
+            # Marks and pauses alone cannot be spoken: they belong to what stands before them, else behind them.
+            if pieces and not (has_words(text[part.start : part.end]) and has_words(text[slice(*pieces[-1])])):
+                pieces[-1] = Span(pieces[-1].start, part.end)
             else:
                 pieces.append(part)
     return pieces
+
+
+def has_words(text: str) -> bool:
+    """Whether there is a letter or digit in a text, or in a piece of one, beside its control tags."""
+    return any(map(str.isalnum, show(text)[0].text))
 
 
 def spell(text: str | Script, tokenizer: Tokenizer, *, style: str, language: str, leading_space: bool) -> Spelled:

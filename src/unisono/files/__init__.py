@@ -2,7 +2,7 @@
 
 from unisono.files.checkpoint import Checkpoint, load_module
 from unisono.files.locate import find_folder, read_json
-from unisono.files.outputs import STANDARD, all_or_none, check_folder, check_output, replacing
+from unisono.files.outputs import STANDARD, all_or_none, check_folder, check_output, is_unicode, replacing
 from unisono.files.store import (
     check_new_voice,
     check_voice_name,
@@ -27,6 +27,7 @@ __all__ = [
     "check_voice_name",
     "default_voice",
     "find_folder",
+    "is_unicode",
     "load_module",
     "load_tensors",
     "load_tokens",

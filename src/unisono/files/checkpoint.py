@@ -295,7 +295,7 @@ def as_dtype(dtype: str | torch.dtype | None) -> torch.dtype | None:
         return dtype
     short = {"bf16": "bfloat16", "fp16": "float16", "half": "float16", "fp32": "float32", "float": "float32"}
     found = getattr(torch, short.get(dtype, dtype), None)
-    if found not in (torch.float32, torch.float16, torch.bfloat16, torch.float64):
+    if found not in (torch.float32, torch.float16, torch.bfloat16):
         raise CheckpointError(f"number format {dtype!r} is unknown: use float32, bfloat16 or float16")
     return found
 

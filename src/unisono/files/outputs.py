@@ -69,6 +69,8 @@ def _check_place(path: Path, error: type[UnisonoError]) -> None:
     """Whether `path` can come into being where it is named."""
     if "\0" in str(path) or len(os.fsencode(path.name)) > LONGEST_NAME or len(os.fsencode(path)) > LONGEST_PATH:
         raise error(f"{path.name[:40]!r}... is no usable file name (too long, or with a NUL): choose another")
+    if not is_unicode(str(path)):
+        raise error(f"{ascii(str(path))[:40]} is no usable file name (no valid UTF-8): choose another")
     if path.is_dir():
         raise error(f"{path} is a folder, a file is wanted: add a file name")
     if not path.parent.is_dir():
@@ -108,7 +110,7 @@ def all_or_none(paths: Sequence[str | Path], error: type[UnisonoError] = InputEr
             if temporary.exists():
                 os.replace(temporary, target)
     except OSError as problem:
-        shown = ", ".join(str(target) for target in targets)
+        shown = ", ".join(str(target) for target in targets) or "standard output"
         raise error(f"{shown} cannot be written: {problem.strerror or problem}") from problem
     except UnisonoError as problem:  # of a writer that knows the temporary name only
         for temporary, target in zip(names, targets, strict=True):

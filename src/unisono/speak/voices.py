@@ -38,6 +38,8 @@ def find_voice(
         InputError: an unknown name, a recording without text, or text without a recording.
         AudioError, CheckpointError: a file that cannot be used, a voice of another model.
     """
+    if wanted is not None and not str(wanted).strip():
+        raise InputError("the voice's name is empty: give a name, a voice file or a recording")
     voice = None if wanted is None else read_voice(folder, wanted)
     if wanted is None or voice is not None:
         if text is not None or asr is not None:

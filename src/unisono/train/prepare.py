@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import io
 import json
 import multiprocessing
 import os
@@ -22,6 +23,7 @@ import numpy as np
 from unisono.audio import read_audio, resample
 from unisono.audio.pitch import pitch
 from unisono.errors import AudioError, DataError, UnisonoError
+from unisono.files import is_unicode
 
 SAMPLE_RATE = 24000
 CLIPS_PER_SHARD = 2000
@@ -58,6 +60,8 @@ def prepare(
     sources = [source] if isinstance(source, str) else list(source)
     clips = [clip for item in sources for clip in read_source(Path(item))]
     clips = clips[: limit or None]
+    if not clips:
+        raise DataError(f"there is no recording in {', '.join(map(str, sources))}: nothing to prepare")
     target = Path(output)
     if target.exists():
         raise DataError(f"{target} exists already; choose a new folder or remove it first")
@@ -84,7 +88,7 @@ def _write_shards(clips: list[SourceClip], folder: Path, holdout: float, workers
     rows: list[dict] = []
     failures: list[str] = []
     context = multiprocessing.get_context("spawn")
-    with context.Pool(min(workers, len(jobs))) as pool, open(folder / "clips.jsonl", "w") as index:
+    with context.Pool(min(workers, len(jobs))) as pool, open(folder / "clips.jsonl", "w", encoding="utf-8") as index:
         for shard_rows, shard_failures in tqdm(
             pool.imap(_write_shard, jobs), total=len(jobs), disable=None, unit="shard"
         ):
@@ -104,7 +108,7 @@ def _write_shards(clips: list[SourceClip], folder: Path, holdout: float, workers
         "speakers": sorted({row["speaker"] for row in rows}),
         "skipped": failures[:100],
     }
-    (folder / "corpus.json").write_text(json.dumps(summary, ensure_ascii=False, indent=1))
+    (folder / "corpus.json").write_text(json.dumps(summary, ensure_ascii=False, indent=1), encoding="utf-8")
     return summary
 
 
@@ -179,39 +183,67 @@ def read_source(source: Path) -> list[SourceClip]:
 
 def _read_metadata(path: Path) -> Iterator[SourceClip]:
     """Our `file|text|speaker|language|seconds` with a header, or LJSpeech's `id|text|normalised` without one."""
-    with open(path, newline="", encoding="utf-8") as handle:
-        rows = list(csv.reader(handle, delimiter="|", quoting=csv.QUOTE_NONE))
+    try:
+        rows = list(csv.reader(_read_lines(path), delimiter="|", quoting=csv.QUOTE_NONE))
+    except csv.Error as problem:
+        raise DataError(f"{path} cannot be read as a table ({problem}): write it again") from problem
     if rows and rows[0][:2] == ["file", "text"]:
         header = rows[0]
-        for row in _complete(rows[1:], len(header), path):
+        for where, row in _complete(rows[1:], len(header), path, exact=True):
             item = dict(zip(header, row, strict=True))
             audio = str(path.parent / item["file"])
-            yield SourceClip(audio, item["text"], item.get("speaker") or path.parent.name, item.get("language") or "en")
+            yield _clip(
+                where, audio, item["text"], item.get("speaker") or path.parent.name, item.get("language") or "en"
+            )
         return
-    for row in _complete(rows, 2, path):
-        yield SourceClip(str(path.parent / "wavs" / f"{row[0]}.wav"), row[-1], path.parent.name)
+    for where, row in _complete(rows, 2, path):
+        yield _clip(where, str(path.parent / "wavs" / f"{row[0]}.wav"), row[-1], path.parent.name)
 
 
-def _complete(rows: Iterable[list[str]], width: int, path: Path) -> Iterator[list[str]]:
+def _read_text(path: Path) -> str:
+    """A file of text. Raises DataError for one that is no UTF-8 or may not be read."""
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as problem:
+        raise DataError(f"{path} cannot be read as UTF-8 text: save it as UTF-8") from problem
+
+
+def _read_lines(path: Path) -> list[str]:
+    """Lines of a file of text; of all that Unicode takes for line breaks only those of systems are."""
+    return [line.rstrip("\r\n") for line in io.StringIO(_read_text(path), newline="")]
+
+
+def _clip(where: str, audio: str, text: str, speaker: str, language: str = "en") -> SourceClip:
+    """A clip, checked; `where` is what messages call it."""
+    given = (audio, text, speaker, language)
+    if not all(isinstance(value, str) and is_unicode(value) for value in given):
+        raise DataError(f"{where}: audio, text, speaker and language must be texts, got {ascii(given)[:100]}")
+    if not text.strip():
+        raise DataError(f"{where} has no text: every recording needs its words")
+    return SourceClip(*given)
+
+
+def _complete(
+    rows: Iterable[list[str]], width: int, path: Path, exact: bool = False
+) -> Iterator[tuple[str, list[str]]]:
+    """Rows that are not empty, each with what messages call it."""
     for number, row in enumerate(rows, 1):
-        if row and len(row) < width:
-            raise DataError(f"{path}, row {number}: {len(row)} fields separated by '|', expected {width}")
+        where = f"{path}, row {number}"
+        if row and (len(row) < width or (exact and len(row) > width)):
+            raise DataError(f"{where}: {len(row)} fields separated by '|', expected {width}")
         if row:
-            yield row
+            yield where, row
 
 
 def _read_jsonl(path: Path) -> Iterator[SourceClip]:
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+    for number, line in enumerate(_read_lines(path), 1):
         try:
             item = json.loads(line)
-            yield SourceClip(
-                str(path.parent / item["audio"]),
-                item["text"],
-                item.get("speaker", "speaker"),
-                item.get("language", "en"),
-            )
-        except (ValueError, KeyError, TypeError) as error:
+            audio, text = str(path.parent / item["audio"]), item["text"]
+            speaker, language = item.get("speaker", "speaker"), item.get("language", "en")
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise DataError(f"{path}, line {number}: expected JSON with audio and text, got {line[:60]!r}") from error
+        yield _clip(f"{path}, line {number}", audio, text, speaker, language)
 
 
 def _read_vctk(folder: Path) -> Iterator[SourceClip]:
@@ -220,5 +252,7 @@ def _read_vctk(folder: Path) -> Iterator[SourceClip]:
         speaker, stem = text_file.parent.name, text_file.stem
         for name in (f"{stem}_mic1.flac", f"{stem}.flac", f"{stem}.wav"):
             if (waves / speaker / name).is_file():
-                yield SourceClip(str(waves / speaker / name), text_file.read_text().strip(), f"vctk-{speaker}")
+                yield _clip(
+                    str(text_file), str(waves / speaker / name), _read_text(text_file).strip(), f"vctk-{speaker}"
+                )
                 break

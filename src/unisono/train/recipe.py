@@ -46,7 +46,7 @@ def read_recipe(path: str | Path) -> Recipe:
     path = Path(path)
     try:
         raw: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError) as error:
         reason = " ".join(str(error).split())
         raise TrainingError(f"cannot read the recipe {path}: {reason}") from error
     if not isinstance(raw, dict) or not raw.get("stages"):

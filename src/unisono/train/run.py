@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import torch
@@ -29,11 +31,14 @@ def run(recipe: str, resume: bool = False, max_steps: int | None = None, output:
         TrainingError: a recipe that cannot be run, a run folder in use, or non-finite numbers.
         DataError: data that cannot be used.
     """
+    if max_steps is not None and max_steps < 1:
+        raise TrainingError(f"the most steps of a stage are {max_steps}, wanted is a whole number from 1")
     plan = read_recipe(recipe)
     folder = Path(output or plan.output)
     if not resume and folder.is_dir() and any(folder.iterdir()):
         raise TrainingError(f"{folder} holds a run already; add --resume to go on with it, or choose another --output")
-    corpus = Corpus.open(_data(plan, folder))
+    with _nothing_left(folder):
+        corpus = Corpus.open(_data(plan, folder))
     folder.mkdir(parents=True, exist_ok=True)
     context = _context(plan, corpus, folder)
     for stage in plan.stages:
@@ -55,6 +60,19 @@ def run_one(context: Context, plan: Recipe, stage: Stage, resume: bool, max_step
     if max_steps is not None:
         settings.steps = min(settings.steps, max_steps)
     run_stage(task, settings, context.folder / stage.folder_name, resume, stage.folder_name)
+
+
+@contextmanager
+def _nothing_left(folder: Path) -> Iterator[None]:
+    """Folders that come into being for `folder` are gone again when something fails while they are empty."""
+    new = [path for path in (folder, *folder.parents) if not path.exists()]
+    try:
+        yield
+    except BaseException:
+        for path in new:
+            with suppress(OSError):  # never made, or no longer empty
+                path.rmdir()
+        raise
 
 
 def _data(plan: Recipe, folder: Path) -> Path:

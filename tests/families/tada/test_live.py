@@ -111,6 +111,14 @@ def test_stream_of_text_that_arrives_begins_with_the_first_clause(tiny_model):
     check_stream(tiny_model, arriving, seed=3)
 
 
+@pytest.mark.parametrize("last", ["[pause:1s]", " ... [pause:1s] !"])
+def test_pauses_that_arrive_alone_are_no_error(tiny_model, last):
+    words = [
+        word.text for piece in tiny_model.stream(iter(["[pause:1s] ", "Hello there. ", last])) for word in piece.words
+    ]
+    assert words == ["Hello", "there."]
+
+
 def test_stream_of_arriving_text_does_not_depend_on_its_pieces(tiny_model):
     text = "Hello there, my friend. Is it six?"
     whole = tiny_model.say(iter([text]), seed=3)

@@ -206,7 +206,7 @@ def test_another_version_of_the_encoder_is_refused(copy, tiny_model, recording, 
     with pytest.raises(CheckpointError, match="another version"):
         model.say("Hello.")  # its ready voice is of the old version too
     change_card(copy, name="other")
-    with pytest.raises(CheckpointError, match=r"model tiny \(tada\) and cannot be used by other"):
+    with pytest.raises(CheckpointError, match=r"model tiny \(tada\), cannot be used by other"):
         hub.load(copy, device="cpu").say("Hello.", voice=voice)
 
 

@@ -10,7 +10,8 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from pathlib import Path
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 import torch
@@ -20,6 +21,7 @@ from torch.nn import functional
 from unisono.align.agreement import LEAST, agreement
 from unisono.align.search import search_tokens
 from unisono.errors import AlignmentError, CheckpointError, InputError
+from unisono.families.tada.companions import codec_of, tokenizer_of
 from unisono.files import Checkpoint
 from unisono.interface import Tokenizer
 
@@ -104,8 +106,10 @@ class Aligner(Checkpoint, nn.Module):
     """CTC-style network over the tokenizer's vocabulary and the monotonic search; made in evaluation mode.
 
     `Aligner.from_pretrained(codec, subfolder="aligner")`, or "aligner-de" and so on; the tokenizer, which only calls
-    with text need, is set by whoever loads it.
+    with text need, is set by whoever loads it, or found when it is first needed.
     """
+
+    codec: Path | None = None  # where a tokenizer that was not set is looked for; None = nowhere
 
     config_class = AlignerConfig
 
@@ -116,6 +120,13 @@ class Aligner(Checkpoint, nn.Module):
         self.sample_rate, self.hop, self.shortest = _FRONTENDS[self.config.frontend]
         self.encoder = _build_encoder(self.config)
         self.eval()  # aligning with dropout or SpecAugment would be random; training switches it on itself
+
+    @classmethod
+    def from_pretrained(cls, name_or_path: str | Path, subfolder: str = "", *place: Any, **rest: Any) -> Self:
+        """`Checkpoint.from_pretrained`, in which the aligner also learns where its tokenizer may be."""
+        aligner = super().from_pretrained(name_or_path, subfolder, *place, **rest)
+        aligner.codec = codec_of(name_or_path, subfolder)
+        return aligner
 
     @property
     def eos_id(self) -> int:
@@ -199,6 +210,8 @@ class Aligner(Checkpoint, nn.Module):
         if text_tokens is None:
             if text is None:
                 raise InputError("the aligner got neither text nor text_tokens: give one of them")
+            if self.tokenizer is None and self.codec is not None:
+                self.tokenizer = tokenizer_of(self.codec)
             if self.tokenizer is None:
                 raise InputError("the aligner has no tokenizer: set `aligner.tokenizer` or give text_tokens")
             texts = [text] if isinstance(text, str) else text

@@ -21,7 +21,7 @@ from unisono.codec.convnext import REACH, ConvNeXtBlock
 from unisono.codec.dac import WavEncoder
 from unisono.codec.segments import segments
 from unisono.errors import CheckpointError, InputError
-from unisono.files import Checkpoint
+from unisono.families.tada.companions import FindsAligner
 
 SAMPLE_RATE = 24000
 TAIL_SAMPLES = 960  # silence appended so that the last marks lie inside the frames (spec section 6.1)
@@ -172,7 +172,7 @@ class LatentNoise:
         return torch.randn(*shape, generator=self.generator).to(like)
 
 
-class Encoder(Checkpoint, nn.Module):
+class Encoder(FindsAligner, nn.Module):
     """Audio and text to aligned vectors; `Encoder.from_pretrained(codec, subfolder="encoder", language=None)`."""
 
     config_class = EncoderConfig
@@ -200,28 +200,6 @@ class Encoder(Checkpoint, nn.Module):
         self.hidden_linear = nn.Linear(config.hidden_dim, config.embed_dim) if differs else nn.Identity()
         self.vector_norm = nn.LayerNorm(config.embed_dim, elementwise_affine=False) if config.vector_norm else None
         self.pos_emb = nn.Embedding(2, config.hidden_dim)
-        # Set by the loader, never stored: a tuple hides them from state_dict and from device moves of this module.
-        self._helpers: tuple = ()
-
-    def attach(self, aligner: nn.Module, tokenizer: object) -> Encoder:
-        """Give the aligner and tokenizer that `forward` needs when called with text; returns self."""
-        self._helpers = (aligner, tokenizer)
-        return self
-
-    @property
-    def aligner(self) -> nn.Module:
-        """The attached aligner. Raises InputError when none is attached."""
-        return self._helper(0)
-
-    @property
-    def tokenizer(self) -> object:
-        """The attached tokenizer. Raises InputError when none is attached."""
-        return self._helper(1)
-
-    def _helper(self, index: int) -> object:
-        if not self._helpers:
-            raise InputError("this encoder has no aligner: attach one, or give token_positions and token_masks")
-        return self._helpers[index]
 
     def frames(
         self, wave: torch.Tensor, masks: torch.Tensor, window: int | None = None, stride: int | None = None
@@ -350,7 +328,7 @@ class Encoder(Checkpoint, nn.Module):
         window: float | None,
         stride: float | None,
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Positions [B, T] and masks [B, L] by the attached aligner; wave [B, N] and lengths [B] at 24 kHz."""
+        """Positions [B, T] and masks [B, L] by the aligner; wave [B, N] and lengths [B] at 24 kHz."""
         return self.aligner(
             wave,
             text_tokens=tokens,

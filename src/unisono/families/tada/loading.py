@@ -58,6 +58,7 @@ def load(
     words = find_tokenizer(folder, tokenizer)
     decoder_folder = find_folder(codec, "decoder")  # that it is missing shall be said before gigabytes are read
     model = TadaForCausalLM.from_pretrained(folder, dtype=dtype, device=device)
+    model.origin = None  # all of its parts are given below
     if words.vocab_size > model.config.vocab_size:
         raise CheckpointError(
             f"the tokenizer has {words.vocab_size} tokens, the model in {folder} {model.config.vocab_size}: "

@@ -7,16 +7,18 @@ V vocabulary. Inside the model acoustic vectors are normalised: (x − mean) / s
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
 
 import torch
 from torch import nn
 from torch.nn import functional
 
 from unisono.errors import CheckpointError, InputError
+from unisono.families.tada.companions import part_of
 from unisono.families.tada.config import TadaConfig
 from unisono.families.tada.options import InferenceOptions
-from unisono.files import Checkpoint
+from unisono.files import Checkpoint, find_folder
 from unisono.lm.backbone import Backbone, LlamaBackbone
 from unisono.lm.fused_head import FusedHead
 from unisono.lm.graphs import StaticBackbone
@@ -42,9 +44,11 @@ DEFAULT_OPTIONS = InferenceOptions()
 class TadaForCausalLM(Checkpoint, nn.Module):
     """One step per text token; `TadaForCausalLM.from_pretrained("HumeAI/tada-1b")`.
 
-    Tokenizer, decoder and speaker scorer belong to other files: `attach` gives them, and they are neither in the
-    state dict nor counted as this model's modules.
+    Tokenizer, decoder and speaker scorer belong to other files: `attach` gives them, or they are found from where the
+    model was loaded when they are first used. They are neither in the state dict nor counted as this model's modules.
     """
+
+    origin: Path | None = None  # folder from which parts that were not attached are found; None = nowhere
 
     config_class = TadaConfig
     ignored_keys: Sequence[str] = FOREIGN_KEYS
@@ -74,6 +78,15 @@ class TadaForCausalLM(Checkpoint, nn.Module):
         self._packing = "none"
         self._graphs = False
 
+    @classmethod
+    def from_pretrained(
+        cls, name_or_path: str | Path, subfolder: str = "", revision: str | None = None, *place: Any, **rest: Any
+    ) -> Self:
+        """`Checkpoint.from_pretrained`, in which the model also learns where its other parts are."""
+        model = super().from_pretrained(name_or_path, subfolder, revision, *place, **rest)
+        model.origin = find_folder(name_or_path, subfolder, revision)
+        return model
+
     # What belongs to other files
 
     def attach(
@@ -92,30 +105,32 @@ class TadaForCausalLM(Checkpoint, nn.Module):
 
     @property
     def tokenizer(self) -> Tokenizer:
-        """The attached tokenizer. Raises CheckpointError when there is none."""
+        """The tokenizer. Raises CheckpointError when there is none."""
         return self._part("tokenizer")
 
     @property
     def decoder(self) -> Decoder:
-        """The attached codec decoder, on this model's device. Raises CheckpointError when there is none."""
+        """The codec's decoder, on this model's device. Raises CheckpointError when there is none."""
         decoder = self._part("decoder")
         return decoder if next(decoder.parameters()).device == self.device else decoder.to(self.device)
 
     @property
     def speaker_scorer(self) -> AcousticSpkrVerf:
-        """The attached speaker scorer, on this model's device. Raises CheckpointError when there is none."""
+        """The speaker scorer, on this model's device. Raises CheckpointError when there is none."""
         if not isinstance(scorer := self._part("speaker_scorer"), nn.Module):
             self._attached["speaker_scorer"] = scorer()
         return self._part("speaker_scorer").to(self.device)
 
     @property
     def can_verify(self) -> bool:
-        """Whether a speaker scorer is attached."""
-        return "speaker_scorer" in self._attached
+        """Whether there is a speaker scorer, or a place to look for one."""
+        return "speaker_scorer" in self._attached or self.origin is not None
 
     def _part(self, name: str) -> Any:
         if name not in self._attached:
-            raise CheckpointError(f"the language model has no {name}: give one with model.attach({name}=...)")
+            if self.origin is None:
+                raise CheckpointError(f"the language model has no {name}: give one with model.attach({name}=...)")
+            self._attached[name] = part_of(self.origin, name, self.device)
         return self._attached[name]
 
     @property

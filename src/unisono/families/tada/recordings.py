@@ -50,18 +50,7 @@ class Recordings:
     @cached_property
     def aligner(self) -> Aligner:
         """The aligner of the card's language. Raises CheckpointError when there is none, naming what to fetch."""
-        language = check_language(self.card.language)
-        folder = ALIGNERS[language]
-        codec: Path | str = self.codec
-        if not (self.codec / folder).is_dir():
-            codec = _codec_with(folder, language, self.codec)
-        aligner = Aligner.from_pretrained(codec, subfolder=folder, device=self.device)
-        if aligner.config.vocab_size < self.tokenizer.vocab_size:
-            raise CheckpointError(
-                f"{folder} of {codec} knows {aligner.config.vocab_size} tokens, this model's tokenizer has "
-                f"{self.tokenizer.vocab_size}: they belong to different models"
-            )
-        return aligner
+        return load_aligner(self.codec, self.card.language, self.tokenizer, self.device)
 
     @cached_property
     def maker(self) -> Maker:
@@ -174,6 +163,23 @@ class Recordings:
         spelled = self.spell(text)
         warn_of_unread(spelled)
         return sound, spelled
+
+
+def load_aligner(codec: Path, language: str, tokenizer: Tokenizer, device: str) -> Aligner:
+    """The aligner of a language from a codec's folder, else from the published codec.
+
+    Raises:
+        CheckpointError: there is none, and what to fetch, or it belongs to another tokenizer.
+    """
+    folder = ALIGNERS[check_language(language)]
+    place: Path | str = codec if (codec / folder).is_dir() else _codec_with(folder, language, codec)
+    aligner = Aligner.from_pretrained(place, subfolder=folder, device=device)
+    if aligner.config.vocab_size < tokenizer.vocab_size:
+        raise CheckpointError(
+            f"{folder} of {place} knows {aligner.config.vocab_size} tokens, this model's tokenizer has "
+            f"{tokenizer.vocab_size}: they belong to different models"
+        )
+    return aligner
 
 
 def _codec_with(folder: str, language: str, codec: Path) -> Path | str:
