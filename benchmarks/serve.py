@@ -92,6 +92,12 @@ class Server:
         found = psutil.Process(self.process.pid)
         return sum(process.memory_info().rss for process in [found, *found.children(recursive=True)]) / 1e6
 
+    def worked(self) -> float:
+        """Processor seconds of the process and those it started."""
+        found = psutil.Process(self.process.pid)
+        times = [process.cpu_times() for process in [found, *found.children(recursive=True)]]
+        return sum(time.user + time.system for time in times)
+
     def busy(self) -> float:
         """Requests waiting or being spoken."""
         lines = httpx.get(f"{self.url}/metrics", timeout=PATIENCE).text.splitlines()
@@ -168,7 +174,7 @@ def load(server: Server, clients: int, seconds: float, wanted: Wanted, pause: fl
                 heard.append(hear(http, server.url, key, wanted[key]))
                 time.sleep(pause)
 
-    start = time.monotonic()
+    start, worked = time.monotonic(), server.worked()
     threads = [threading.Thread(target=client, args=(number,)) for number in range(clients)]
     for thread in threads:
         thread.start()
@@ -186,6 +192,7 @@ def load(server: Server, clients: int, seconds: float, wanted: Wanted, pause: fl
         "verdicts": {verdict: verdicts.count(verdict) for verdict in sorted(set(verdicts))},
         "audio_seconds": round(audio, 1),
         "audio_seconds_per_second": round(audio / took, 2),
+        "processor_seconds_per_audio_second": round((server.worked() - worked) / (audio or 1.0), 4),
         "time_to_first_audio_ms": {f"p{p}": round(float(np.percentile(first or [0], p))) for p in (50, 95, 99)},
         "memory_mb": round(server.memory(), 1),
     }
