@@ -209,7 +209,7 @@ def test_sigterm_under_load_finishes_what_has_begun(tiny_folder, tiny_model, tmp
         try:
             assert soon(lambda: ready(url) or process.poll() is not None)
             assert process.poll() is None, (tmp_path / "log").read_text()
-            text = " ".join([sentence(1)] * 30)  # the first is still spoken when the last one comes
+            text = " ".join([sentence(1)] * 8)  # the first is still spoken when the last one comes
             wanted = pcm(tiny_model.say(text, voice=tiny_model.voice("someone"), seed=2).audio)
             with ThreadPoolExecutor(6) as pool:
                 asked = [pool.submit(hear, url, text) for _ in range(6)]

@@ -3,6 +3,7 @@
     serve run unisono.serve.on_ray:application      # Ray's own command; settings from UNISONO_SERVE
 
 Ray's proxy takes the requests and hands each to a replica; what a client's disconnect cancels is the same as elsewhere.
+The `host` and `hosts` of the settings say by which names clients may call the proxy.
 """
 
 from __future__ import annotations

@@ -218,6 +218,7 @@ export class Timeline {
     }
     const said = wait && until - from < PAUSE_ROOM ? "" : text;
     if (bit.firstChild.data !== said) bit.firstChild.data = said;
+    bit.title = said; // a short word may show no more than its beginning
     bit.className = "bit";
     bit.classList.toggle("wait", wait);
     bit.classList.toggle("changed", changed);
