@@ -165,7 +165,7 @@ class LlamaBackbone:
         turn = [table[position] for table in self.rope_tables(cache.capacity, embeds)]
         places, pasts = cache.stored.select(3, position), cache.stored.narrow(3, 0, position + 1)
         attend = self._attend
-        if self.small and few.fits(embeds, position + 1, self.head_dim):
+        if self.small and few.takes(embeds):
             attend, turn = self._attend_few, [few.halves(table) for table in turn]
             places, pasts = places.numpy(), pasts.numpy()
         with np.errstate(all="ignore"):

@@ -94,9 +94,8 @@ def _half_product(weight: torch.Tensor) -> Product:
     if not (_reads_half() and weight.device.type == "cpu"):
         rounded = rounded.to(weight.dtype)
         return lambda rows: steady(rounded, rows)
-    packed, nothing = _pack_half(rounded.float()), weight.new_zeros(len(weight))
-    kernel = torch.fbgemm_linear_fp16_weight_fp32_activation
-    return lambda rows: kernel(rows, packed, nothing)
+    packed, kernel = _pack_half(rounded.float()), torch.fbgemm_linear_fp16_weight_fp32_activation
+    return lambda rows: kernel(rows, packed, None)
 
 
 @cache
@@ -106,7 +105,7 @@ def _reads_half() -> bool:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # both say once that they will go some day: then the plain product serves
             packed = torch.fbgemm_pack_gemm_matrix_fp16(torch.ones(16, 16))
-            made = torch.fbgemm_linear_fp16_weight_fp32_activation(torch.ones(1, 16), packed, torch.zeros(16))
+            made = torch.fbgemm_linear_fp16_weight_fp32_activation(torch.ones(1, 16), packed, None)
     except (AttributeError, RuntimeError):
         return False
     return bool((made == 16).all())
@@ -151,17 +150,17 @@ def feed_forward(gate: torch.Tensor, up: torch.Tensor, down: torch.Tensor, packi
 
 
 def unit_rms(eps: float, width: int, like: torch.Tensor) -> Product:
-    """x / sqrt(mean(x²) + eps) over rows [.., C] on `like`'s device; a few rows take a quarter of the library's time."""
-    if like.device.type == "cpu" and like.dtype == torch.float32:
-        share, least = np.float32(1 / width), np.float32(eps)
-        return lambda x: torch.from_numpy(_unit_rms(x.numpy(), share, least))
+    """x / sqrt(mean(x²) + eps) over rows [.., C] on `like`'s device; few rows take a quarter of the library's time."""
     least, share = torch.full((), eps, dtype=torch.float32, device=like.device), 1 / width
 
     def norm(x: torch.Tensor) -> torch.Tensor:
         length = torch.linalg.vector_norm(x, dim=-1, keepdim=True, dtype=torch.float32)
         return x * torch.addcmul(least, length, length, value=share).rsqrt_()
 
-    return norm
+    if like.device.type != "cpu" or like.dtype != torch.float32:
+        return norm
+    few, little = np.float32(1 / width), np.float32(eps)
+    return lambda x: norm(x) if x.requires_grad else torch.from_numpy(_unit_rms(x.numpy(), few, little))
 
 
 def _unit_rms(x: np.ndarray, share: np.float32, least: np.float32) -> np.ndarray:
