@@ -6,6 +6,7 @@ machine falls on both; a ratio is taken per pair, and its spread is part of the 
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -101,6 +102,7 @@ def load(settings: Settings) -> Loaded:
     device = hub.check_device(settings.device or hub.best_device())
     dtype = settings.dtype or ("float32" if device == "cpu" else "bfloat16")
     if settings.threads is not None:
+        os.environ["OMP_NUM_THREADS"] = str(settings.threads)  # no helpers beside them
         torch.set_num_threads(settings.threads)
     given = {} if settings.quantize is None else {"quantize": settings.quantize}
     if is_random(settings.model):

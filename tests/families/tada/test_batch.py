@@ -7,6 +7,7 @@ import torch
 from unisono import hub
 from unisono.errors import GenerationError, InputError
 from unisono.families.tada import choices
+from unisono.families.tada.engine import Engine, spare_cores
 from unisono.families.tada.rows import Rows
 from unisono.lm import graphs
 from unisono.lm.packing import steady
@@ -80,6 +81,31 @@ def test_batch_rows_join_and_leave_while_others_go_on(tiny_model):
         assert job.done and job.error is None and len(job.pieces) == len(alone)
         assert np.abs(sound - np.concatenate(alone)).max() <= 1e-4
     assert late.done and late.pieces and given_up.done and not given_up.pieces
+
+
+@pytest.mark.parametrize("helpers", [1, 2])
+def test_batch_with_helpers_says_what_is_said_without(tiny_model, helpers):
+    engine = Engine(tiny_model.model, rows=2, helpers=helpers)
+    jobs = [tiny_model.submit(engine, text, seed=3) for text in TEXTS]
+    given_up = tiny_model.submit(engine, TEXTS[1], seed=4)
+    for _ in range(40):
+        engine.step()
+    engine.cancel(given_up)
+    for text, job in zip(TEXTS, jobs, strict=True):
+        made, alone = engine.finish(job), list(tiny_model.stream(text, seed=3))
+        assert len(made) == len(alone)
+        for piece, one in zip(made, alone, strict=True):
+            check_row(piece, one)
+    assert given_up.done and not engine.running and not engine.waiting
+
+
+def test_spare_cores_help_where_nobody_asked_for_few_threads(tiny_model, monkeypatch):
+    monkeypatch.setattr("torch.get_num_threads", lambda: 1)
+    monkeypatch.setattr("os.sched_getaffinity", lambda process: set(range(2)), raising=False)
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    assert spare_cores(tiny_model.model) == 2
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    assert spare_cores(tiny_model.model) == 0
 
 
 def test_batch_row_that_fails_does_not_stop_the_others(tiny_model, monkeypatch):
