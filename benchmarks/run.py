@@ -4,7 +4,8 @@
     python benchmarks/run.py 1b-int8 builtin # some of them, then the tables
     python benchmarks/run.py --table         # only the tables, from benchmarks/results
 
-Each benchmark is one `unisono bench` in a process of its own, one after the other; its JSON goes to benchmarks/results.
+Each benchmark is one `unisono bench`, or one of the scripts beside this one, in a process of its own, one after the
+other; its JSON goes to benchmarks/results. All of them take about a quarter of an hour on two cores.
 The reference loop that they are measured against is `unisono.bench.reference`: it lives in the package, so that
 `unisono bench --against reference` works wherever the package is installed, and only scripts and results live here.
 """
@@ -28,19 +29,22 @@ BENCHMARKS: Mapping[str, str] = {
     "builtin": "--model builtin --against reference",
     "builtin-stream": "--model builtin --stream",
     "builtin-batch-16": "--model builtin --batch 16 --against single",
-    "1b-fp32": "--model random:tada-1b --steps 10 --against reference",
-    "1b-int8": "--model random:tada-1b --quantize int8 --steps 10 --against reference",
-    "1b-int8-4-steps": "--model random:tada-1b --quantize int8 --steps 4 --against reference --reference-steps 10",
+    "1b-fp32": "--model random:tada-1b --steps 10 --runs 2 --against reference",
+    "1b-int8": "--model random:tada-1b --quantize int8 --steps 10 --runs 2 --against reference",
+    "1b-int8-4-steps": "--model random:tada-1b --quantize int8 --steps 4 --runs 2 --against reference"
+    " --reference-steps 10",
 }
+SCRIPTS = ("search", "decode")  # beside this one; they know nothing of the others
 
 
 def main(arguments: Sequence[str]) -> int:
     """Run what was asked for; return an exit code."""
     only_table = list(arguments) == ["--table"]
-    names = [] if only_table else list(arguments) or list(BENCHMARKS)
-    unknown = [name for name in names if name not in BENCHMARKS]
+    known = (*BENCHMARKS, *SCRIPTS)
+    names = [] if only_table else list(arguments) or list(known)
+    unknown = [name for name in names if name not in known]
     if unknown:
-        print(f"no benchmark is called {unknown[0]!r}, there are {', '.join(BENCHMARKS)}", file=sys.stderr)
+        print(f"no benchmark is called {unknown[0]!r}, there are {', '.join(known)}", file=sys.stderr)
         return 2
     RESULTS.mkdir(exist_ok=True)
     for name in names:
@@ -54,24 +58,30 @@ def run(name: str) -> int:
     """One benchmark, with how busy the machine was before it; returns its exit code."""
     before = os.getloadavg()[0]
     target = RESULTS / f"{name}.json"
-    print(f"{name}: unisono bench {BENCHMARKS[name]}", flush=True)
-    code = subprocess.call([sys.executable, "-m", "unisono", "bench", *BENCHMARKS[name].split(), "--json", str(target)])
+    if name in SCRIPTS:
+        command = [str(HERE / f"{name}.py")]
+    else:
+        command = ["-m", "unisono", "bench", *BENCHMARKS[name].split()]
+    print(f"{name}: {' '.join(command)}", flush=True)
+    code = subprocess.call([sys.executable, *command, "--json", str(target)])
     if code == 0:
         report = json.loads(target.read_text())
-        report["details"]["load_before"] = round(before, 2)
+        report.setdefault("details", {})["load_before"] = round(before, 2)
         target.write_text(json.dumps(report, indent=2) + "\n")
     return code
 
 
 def results() -> dict[str, dict[str, Any]]:
     """What was measured so far, by name."""
-    found = {name: RESULTS / f"{name}.json" for name in BENCHMARKS}
+    found = {name: RESULTS / f"{name}.json" for name in (*BENCHMARKS, *SCRIPTS)}
     return {name: json.loads(path.read_text()) for name, path in found.items() if path.exists()}
 
 
 def filled(page: str, reports: Mapping[str, Mapping[str, Any]]) -> str:
     """A page with its tables made anew; a table stands between two comments that name it."""
-    for mark, rows in (("speed", speed_rows(reports)), ("budget", budget_rows(reports))):
+    benches = {name: report for name, report in reports.items() if name not in SCRIPTS}
+    tables = {"speed": speed_rows(benches), "budget": budget_rows(benches), "lengths": length_rows(reports)}
+    for mark, rows in tables.items():
         head, _, rest = page.partition(f"<!-- {mark} -->\n")
         _, closing, tail = rest.partition(f"<!-- end of {mark} -->")
         if not closing:
@@ -123,6 +133,39 @@ def budget_rows(reports: Mapping[str, Mapping[str, Any]]) -> str:
             )
         lines.append(f"| | decoder | {count['decoder'] / 1e6:.1f} | | {part['decoder']:.2f} | |")
     return "\n".join(lines) + "\n"
+
+
+def length_rows(reports: Mapping[str, Mapping[str, Any]]) -> str:
+    """The search and decoding by length, as far as they were measured."""
+    lines = ["| what | measured | wanted |", "|---|---|---|"]
+    if (found := reports.get("search")) is not None:
+        loop, lists = found["loop_over_arrays"], found["loop_over_lists"]
+        size = f"{found['frames']} frames, {found['tokens']} tokens"
+        lines += [
+            f"| search, {size}, against the double loop over arrays{under(found)} "
+            f"| {loop['median']} × ({loop['min']} to {loop['max']}; {found['search_ms']} ms) | 50 × |",
+            f"| the same against the double loop over Python lists | {lists['median']} × | |",
+        ]
+    if (found := reports.get("decode")) is not None:
+        seconds, peak = found["seconds"], found["peak_mb"]
+        lines += [
+            f"| decode of 10 minutes against 1 minute, built-in model, processor time{under(found)} "
+            f"| {both(found['time_ratios'])} ({seconds['1']} s, {seconds['10']} s) | 11 × |",
+            f"| peak memory of the process | {both(found['memory_ratios'])} ({peak['1']} MB, {peak['10']} MB) | 2 × |",
+        ]
+    return "\n".join(lines) + "\n"
+
+
+def both(ratios: Sequence[float]) -> str:
+    """Ratios of some rounds."""
+    return " and ".join(f"{ratio} ×" for ratio in ratios)
+
+
+def under(report: Mapping[str, Any]) -> str:
+    """Whether the machine had other work, as far as that is known."""
+    before = report.get("details", {}).get("load_before")
+    busy = before is None or before > QUIET * (os.cpu_count() or 1)
+    return f", **under other load ({before})**" if busy else ""
 
 
 def taken(report: Mapping[str, Any]) -> str:

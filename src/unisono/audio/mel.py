@@ -58,14 +58,21 @@ def stft(wave: torch.Tensor, n_fft: int, hop: int, window: torch.Tensor) -> torc
 
 def istft(spectrum: torch.Tensor, n_fft: int, hop: int, window: torch.Tensor) -> torch.Tensor:
     """Inverse of `stft` by weighted overlap-add: [B, n_fft/2+1, M] -> [B, M·hop]."""
-    frames = spectrum.shape[-1]
-    pieces = torch.fft.irfft(spectrum, n_fft, dim=1) * window[None, :, None]  # [B, n_fft, M]
-    length = (frames - 1) * hop + n_fft
-    wave = functional.fold(pieces, (1, length), (1, n_fft), stride=(1, hop))[:, 0, 0]
-    weight = window.square()[None, :, None].expand(1, -1, frames)
-    envelope = functional.fold(weight, (1, length), (1, n_fft), stride=(1, hop))[:, 0, 0]
+    pieces = torch.fft.irfft(spectrum.transpose(1, 2), n_fft) * window  # [B, M, n_fft]
+    weights = window.square().expand(1, pieces.shape[1], -1)
+    wave = _overlapped(pieces, hop) / _overlapped(weights, hop).clamp_min(1e-3)
     side = (n_fft - hop) // 2
-    return (wave / envelope.clamp_min(1e-3))[:, side : side + frames * hop]
+    return wave[:, side : side + pieces.shape[1] * hop]
+
+
+def _overlapped(pieces: torch.Tensor, hop: int) -> torch.Tensor:
+    """The sum of pieces [B, M, n_fft], each `hop` samples after the one before: [B, ≥ (M − 1)·hop + n_fft]."""
+    batch, frames, size = pieces.shape
+    wave = pieces.new_zeros(batch, frames - 1 + -(-size // hop), hop)
+    for index, start in enumerate(range(0, size, hop)):
+        part = pieces[..., start : start + hop]
+        wave[:, index : index + frames, : part.shape[-1]] += part
+    return wave.flatten(1)
 
 
 class StackedMel(nn.Module):

@@ -6,6 +6,7 @@ machine falls on both; a ratio is taken per pair, and its spread is part of the 
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -101,13 +102,14 @@ def load(settings: Settings) -> Loaded:
     device = hub.check_device(settings.device or hub.best_device())
     dtype = settings.dtype or ("float32" if device == "cpu" else "bfloat16")
     if settings.threads is not None:
+        os.environ["OMP_NUM_THREADS"] = str(settings.threads)  # no helpers beside them
         torch.set_num_threads(settings.threads)
     given = {} if settings.quantize is None else {"quantize": settings.quantize}
     if is_random(settings.model):
         start = time.perf_counter()
         # Of the weights' own size: the reference's copy in float32, and packed weights.
         copies = 0.0 if dtype == "float32" or settings.against in (None, "single") else 2.0
-        copies += {"int8": 0.25, "blocked": 0.85}.get(settings.quantize, 0.0)
+        copies += {"int8": 0.25, "half": 0.5, "blocked": 0.85}.get(settings.quantize, 0.0)
         tts, voice = random_speech(settings.model, device=device, dtype=dtype, copies=copies, **given)
         return Loaded(tts, voice, time.perf_counter() - start, device)
     folder = hub.model_folder(settings.model)

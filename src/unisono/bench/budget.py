@@ -58,6 +58,8 @@ def _bytes(modules: Iterable[nn.Module], packing: str) -> float:
     total = 0
     for module in modules:
         for value in module.parameters():
-            packed = packing == "int8" and value.ndim == 2
-            total += value.numel() + SCALE_BYTES * len(value) if packed else value.numel() * value.element_size()
+            if packing == "int8" and value.ndim == 2:
+                total += value.numel() + SCALE_BYTES * len(value)
+            else:
+                total += value.numel() * (2 if packing == "half" and value.ndim == 2 else value.element_size())
     return total

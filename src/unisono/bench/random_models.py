@@ -88,7 +88,7 @@ def random_speech(
 
     Args:
         name: "random:tada-1b" or "random:tada-3b".
-        dtype: of the language model; the decoder is float32. quantize: "int8" (CPU, float32) or "none".
+        dtype: of the language model; the decoder is float32. quantize: see `TadaForCausalLM.quantize`.
         copies: how many times the weights' bytes shall be free beside them.
 
     Raises:

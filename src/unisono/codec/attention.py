@@ -6,15 +6,25 @@ Axes: B batch, L frames, C channels, A heads, E head width.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
 
 import torch
 from torch import nn
 
 from unisono.codec.segments import Segments
 
-WHOLE = 1024  # frames up to which the attention of a sequence is one product
-CELLS = 1 << 20  # query-key pairs of one head beyond that: 4 MB of scores
+WHOLE = 1024  # frames up to which masks are kept for all layers, and an accelerator's attention is one product
+FEW = 64  # queries of one product on a CPU, where its arithmetic is what counts
+CELLS = 1 << 20  # query-key pairs of one head at most: 4 MB of scores
+
+
+class Part(NamedTuple):
+    """Some queries, the keys that they can see, and what is added to their scores [B, 1, Q, K]: −∞ where blocked."""
+
+    queries: slice
+    keys: slice
+    bias: torch.Tensor
 
 
 def rope_table(length: int, head_dim: int) -> torch.Tensor:
@@ -62,8 +72,10 @@ class LocalSelfAttention(nn.Module):
         # Published files carry this table after a round trip through bfloat16, and it must then be used (quirk 1).
         self.register_buffer("rope_freqs", rope_table(max_frames, self.head_dim))
 
-    def forward(self, x: torch.Tensor, blocked: torch.Tensor | Segments, first: int = 0) -> torch.Tensor:
-        """x [B, L, C], blocked bool [L, L] or [B, L, L] (True = no attention) or segments -> [B, L, C].
+    def forward(
+        self, x: torch.Tensor, blocked: torch.Tensor | Segments | Iterable[Part], first: int = 0
+    ) -> torch.Tensor:
+        """x [B, L, C], blocked bool [L, L] or [B, L, L] (True = no attention) or segments, parted or not -> [B, L, C].
 
         Args:
             first: position of the first frame, for a piece of something longer.
@@ -78,31 +90,40 @@ class LocalSelfAttention(nn.Module):
         q, k, v = (t.transpose(1, 2) for t in qkv.unbind(2))  # [B, A, L, E]
         rows = rope_rows(self.rope_freqs, first, first + length)
         q, k = apply_rope(q, rows), apply_rope(k, rows)
-        if isinstance(blocked, Segments) and length > WHOLE:
-            mixed = torch.cat([self._mix(q, k, v, blocked, part) for part in query_parts(blocked)], dim=2)
-        else:
-            mask = blocked.blocked(slice(None), slice(None)) if isinstance(blocked, Segments) else blocked
-            mixed = self._attend(q, k, v, mask)
+        parts = dense(blocked) if isinstance(blocked, torch.Tensor) else blocked
+        parts = parted(parts) if isinstance(parts, Segments) else parts
+        mixed = torch.cat([self._attend(q, k, v, part) for part in parts], dim=2)
         mixed = mixed.transpose(1, 2).reshape(batch, length, width)
         return self.layer_norm(x + self.dropout(self.out_proj(mixed)))
 
-    def _mix(
-        self, q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, blocks: Segments, part: tuple[slice, slice]
-    ) -> torch.Tensor:
-        """A part of the queries with the keys they can see -> [B, A, Q, E]."""
-        queries, keys = part
-        return self._attend(q[:, :, queries], k[:, :, keys], v[:, :, keys], blocks.blocked(queries, keys))
+    def _attend(self, q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, part: Part) -> torch.Tensor:
+        """Queries, keys and values [B, A, L, E] -> what a part's queries attend to [B, A, Q, E]."""
+        scores = torch.matmul(q[:, :, part.queries], k[:, :, part.keys].transpose(-1, -2))
+        scores = scores.div_(math.sqrt(self.head_dim)).add_(part.bias)
+        return torch.matmul(self.dropout(scores.softmax(-1)), v[:, :, part.keys])
 
-    def _attend(self, q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, blocked: torch.Tensor) -> torch.Tensor:
-        """Queries [B, A, Q, E], keys and values [B, A, K, E], blocked [Q, K] or [B, Q, K] -> [B, A, Q, E]."""
-        scores = torch.matmul(q, k.transpose(-1, -2)) / math.sqrt(self.head_dim)
-        blocked = blocked[None, None] if blocked.dim() == 2 else blocked[:, None]
-        return torch.matmul(self.dropout(scores.masked_fill(blocked, float("-inf")).softmax(-1)), v)
+
+def dense(blocked: torch.Tensor) -> list[Part]:
+    """All queries with all keys under a mask [L, L] or [B, L, L]."""
+    blocked = blocked[None, None] if blocked.dim() == 2 else blocked[:, None]
+    return [Part(slice(None), slice(None), _bias(blocked))]
+
+
+def parted(blocks: Segments) -> Iterator[Part]:
+    """All queries in order, with the keys that they can see."""
+    for queries, keys in query_parts(blocks):
+        yield Part(queries, keys, _bias(blocks.blocked(queries, keys)[:, None]))
+
+
+def _bias(blocked: torch.Tensor) -> torch.Tensor:
+    """Zeros, and −∞ where blocked."""
+    return torch.zeros(blocked.shape, device=blocked.device).masked_fill_(blocked, -math.inf)
 
 
 def query_parts(blocks: Segments) -> Iterator[tuple[slice, slice]]:
-    """All queries in order, as many at a time as keep a head's scores within `CELLS`, each with the keys they see."""
-    start, size = 0, WHOLE
+    """All queries in order, few or as many as keep a head's scores within `CELLS`, each time with the keys they see."""
+    most = FEW if blocks.block.device.type == "cpu" else WHOLE
+    start, size = 0, most
     while start < blocks.length:
         stop = min(start + size, blocks.length)
         low, high = blocks.keys(start, stop)
@@ -110,7 +131,7 @@ def query_parts(blocks: Segments) -> Iterator[tuple[slice, slice]]:
             size = (stop - start) // 2
             continue
         yield slice(start, stop), slice(low, high)
-        start, size = stop, min(2 * size, WHOLE)
+        start, size = stop, min(2 * size, most)
 
 
 class LocalAttentionEncoderLayer(nn.Module):
@@ -124,7 +145,9 @@ class LocalAttentionEncoderLayer(nn.Module):
         )
         self.norm = nn.LayerNorm(d_model)
 
-    def forward(self, x: torch.Tensor, blocked: torch.Tensor | Segments, first: int = 0) -> torch.Tensor:
+    def forward(
+        self, x: torch.Tensor, blocked: torch.Tensor | Segments | Iterable[Part], first: int = 0
+    ) -> torch.Tensor:
         """x [B, L, C] -> [B, L, C]."""
         x = self.self_attn(x, blocked, first)
         return self.norm(x + self.ffn(x))
@@ -189,7 +212,7 @@ class LocalAttentionEncoder(nn.Module):
     def _run(self, x: torch.Tensor, blocked: torch.Tensor | Segments, first: int = 0) -> torch.Tensor:
         x = self.input_proj(x)
         if isinstance(blocked, Segments) and x.shape[1] <= WHOLE:
-            blocked = blocked.blocked(slice(None), slice(None))  # once for all layers
+            blocked = list(parted(blocked))  # once for all layers
         for layer in self.layers:
             x = layer(x, blocked, first)
         return self.final_norm(x)

@@ -10,7 +10,10 @@ REACH = 3  # frames to each side that one block looks at
 
 
 class ConvNeXtBlock(nn.Module):
-    """Depthwise conv k7, layer norm, MLP, layer scale, residual; [B, C, M] -> [B, C, M]."""
+    """Depthwise conv k7, layer norm, MLP, layer scale, residual; [B, C, M] -> [B, C, M].
+
+    The result lies in memory frame by frame, and so do frames between blocks: nothing is turned around on the way.
+    """
 
     def __init__(self, channels: int, inner: int, scale: float) -> None:
         super().__init__()
@@ -22,5 +25,11 @@ class ConvNeXtBlock(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """[B, C, M] -> [B, C, M]."""
-        y = self.norm(self.depthwise(x).transpose(1, 2))
-        return x + (self.gamma * self.down(functional.gelu(self.up(y)))).transpose(1, 2)
+        near, frames = self.depthwise, x.transpose(1, 2)
+        # As pictures of one line, which convolutions take however their channels lie.
+        mixed = functional.conv2d(
+            x[:, :, None], near.weight[:, :, None], near.bias, padding=(0, REACH), groups=near.groups
+        )
+        inner = functional.gelu(self.up(self.norm(mixed[:, :, 0].transpose(1, 2))))
+        moved = functional.linear(inner, self.gamma[:, None] * self.down.weight, self.gamma * self.down.bias)
+        return (frames + moved).transpose(1, 2)

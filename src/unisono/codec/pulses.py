@@ -54,13 +54,14 @@ def phase_track(f0: torch.Tensor, restart: torch.Tensor, hop: int, sample_rate: 
     pitch = functional.interpolate(f0[:, None].double(), scale_factor=hop, mode="linear", align_corners=False)[:, 0]
     cycles = pitch / sample_rate
     total = cycles.cumsum(-1)  # [B, N] after each sample
-    before = total - cycles
     at, phase = (0, total.new_zeros(len(f0))) if anchor is None else anchor
     frame = torch.arange(f0.shape[1], device=f0.device)
-    since = torch.where(restart & (frame * hop >= at), frame * hop, -1).cummax(-1).values.repeat_interleave(hop, -1)
-    known = before[:, at : at + 1] if at < before.shape[1] else total[:, -1:]
-    base = torch.where(since < 0, known - phase[:, None], before.gather(1, since.clamp_min(0)))
-    return Track(total - base, since, pitch)
+    since = torch.where(restart & (frame * hop >= at), frame * hop, -1).cummax(-1).values  # [B, M]
+    known = (total[:, at] - cycles[:, at] if at < total.shape[1] else total[:, -1]) - phase
+    begun = since.clamp_min(0)
+    base = torch.where(since < 0, known[:, None], total.gather(1, begun) - cycles.gather(1, begun))
+    total -= base.repeat_interleave(hop, -1)
+    return Track(total, since.repeat_interleave(hop, -1), pitch)
 
 
 def pull(track: Track, anchor: Anchor, start: int) -> Track:

@@ -27,11 +27,12 @@ def pulse_train(f0: torch.Tensor, hop: int, sample_rate: int) -> torch.Tensor:
 
 def minimum_phase(log_magnitude: torch.Tensor, n_fft: int) -> torch.Tensor:
     """Complex minimum-phase spectrum [B, K, M] with the given log magnitude [B, K, M] (folded real cepstrum)."""
-    cepstrum = torch.fft.irfft(log_magnitude, n_fft, dim=1)
+    # Along what lies together in memory: frames come from a linear layer, and go to `istft`, one after the other.
+    cepstrum = torch.fft.irfft(log_magnitude.transpose(1, 2), n_fft)  # [B, M, n_fft]
     fold = torch.zeros(n_fft, device=log_magnitude.device)
     fold[0] = fold[n_fft // 2] = 1.0
     fold[1 : n_fft // 2] = 2.0
-    spectrum = torch.fft.rfft(cepstrum * fold[None, :, None], dim=1)
+    spectrum = torch.fft.rfft(cepstrum * fold).transpose(1, 2)
     size, angle = spectrum.real.exp(), spectrum.imag  # the complex exponential itself takes ten times as long
     return torch.complex(size * angle.cos(), size * angle.sin())
 
@@ -45,8 +46,9 @@ def _noise_period() -> torch.Tensor:
 def fixed_noise(samples: int, device: torch.device | str = "cpu", start: int = 0) -> torch.Tensor:
     """White noise [samples] from sample `start` on, a function of the position: decoding is deterministic."""
     period = _noise_period()
-    place = torch.arange(start, start + samples) % len(period)
-    return period[place].to(device)
+    first = start % len(period)
+    times = -(-(first + samples) // len(period))
+    return period.expand(times, -1).flatten()[first : first + samples].to(device)
 
 
 class SourceFilterVocoder(nn.Module):

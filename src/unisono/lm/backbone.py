@@ -10,10 +10,12 @@ from collections import deque
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
+import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional
 
+from unisono.lm import few
 from unisono.lm.llama import KeyValues, Layer, Llama, rotate
 from unisono.lm.norms import RMSNorm
 from unisono.lm.packing import FUSED_LIMIT, Product, feed_forward, product, row_format, unit_rms
@@ -116,11 +118,11 @@ class LlamaBackbone:
         sizes = model.sizes
         self.model = model
         self.heads, self.kv_heads, self.head_dim = sizes.heads, sizes.kv_heads, sizes.head_dim
-        small = sum(parameter.numel() for parameter in model.layers.parameters()) <= FUSED_LIMIT
+        self.small = sum(parameter.numel() for parameter in model.layers.parameters()) <= FUSED_LIMIT
         plain = not (sizes.attention_bias or sizes.mlp_bias)
         if packing != "none" and not plain:
             raise ValueError(f"{packing} weights are for models without biases")
-        fused = plain and (small or packing != "none")
+        fused = plain and (self.small or packing != "none")
         self.layers = [_fused(layer, packing) if fused else _shared(layer) for layer in model.layers]
         self.norm = _weighted(model.norm) if fused else model.norm
         self.rows = row_format(model.norm.weight, packing)
@@ -162,12 +164,17 @@ class LlamaBackbone:
             cache.stored = functional.pad(cache.stored, (0, 0, 0, cache.capacity))
         turn = [table[position] for table in self.rope_tables(cache.capacity, embeds)]
         places, pasts = cache.stored.select(3, position), cache.stored.narrow(3, 0, position + 1)
-        for index, layer in enumerate(self.layers):
-            projected = layer.qkv(layer.norm(x)).to(x.dtype)
-            x = x + layer.out(self._attend(projected, places[index], pasts[index], turn).to(self.rows))
-            x = x + layer.ffn(layer.ffn_norm(x))
-        cache.length = position + 1
-        return self.norm(x)
+        attend = self._attend
+        if self.small and few.takes(embeds):
+            attend, turn = self._attend_few, [few.halves(table) for table in turn]
+            places, pasts = places.numpy(), pasts.numpy()
+        with np.errstate(all="ignore"):
+            for index, layer in enumerate(self.layers):
+                projected = layer.qkv(layer.norm(x)).to(x.dtype)
+                x = x + layer.out(attend(projected, places[index], pasts[index], turn).to(self.rows))
+                x = x + layer.ffn(layer.ffn_norm(x))
+            cache.length = position + 1
+            return self.norm(x)
 
     def _attend(
         self, qkv: torch.Tensor, place: torch.Tensor, past: torch.Tensor, turn: list[torch.Tensor]
@@ -181,6 +188,14 @@ class LlamaBackbone:
         turned = rotate(qkv.view(-1, *turn[0].shape), *turn)
         place.copy_(turned[:, self.heads :])
         return self.mix(turned[:, : self.heads], past)
+
+    def _attend_few(
+        self, qkv: torch.Tensor, place: np.ndarray, past: np.ndarray, turn: list[np.ndarray]
+    ) -> torch.Tensor:
+        """`_attend` in NumPy, with tables [h + 2k, 2, d / 2]."""
+        turned = few.turn(qkv.numpy().reshape(-1, *turn[0].shape), *turn)
+        place[:] = turned[:, self.heads :]
+        return torch.from_numpy(few.attend(turned[:, : self.heads], past))
 
     def mix(self, queries: torch.Tensor, past: torch.Tensor) -> torch.Tensor:
         """Queries [R, h, d] of one position, keys and values [R, 2k, P, d] that they see -> attended [R, h d]."""

@@ -5,6 +5,7 @@ Axes: M rows, S evaluation times, C condition width = head width, X width of the
 
 from __future__ import annotations
 
+from functools import partial
 from itertools import pairwise
 
 import torch
@@ -27,7 +28,9 @@ class FusedHead:
     @torch.no_grad()
     def __init__(self, head: FlowHead, packing: str = "none") -> None:
         self.latent, self.like, self.t_embedder = head.latent, head.like, head.t_embedder
-        self.entry, self.form = head.noisy_images_proj.weight.detach(), row_format(head.like, packing)
+        self.form = row_format(head.like, packing)
+        entry = head.noisy_images_proj.weight.detach()
+        self.entry = product(entry, packing) if packing == "half" else partial(steady, entry)
         self.width = len(head.like)
         self.condition = product(head.cond_proj.weight, packing)
         self.exit = product(head.final_layer.linear.weight, packing)
@@ -54,7 +57,7 @@ class FusedHead:
 
     def velocity(self, x: torch.Tensor, modulation: HeadModulation) -> torch.Tensor:
         """Points [M, X] -> velocities [M, X]; one point [1, X] serves all rows of the modulation."""
-        hidden, norm, form = steady(self.entry, x), self.norm, self.form
+        hidden, norm, form = self.entry(x), self.norm, self.form
         for feed, layer in zip(self.feeds, modulation.layers, strict=True):
             normed = torch.addcmul(layer.shift, norm(hidden), layer.scale)
             hidden = torch.addcmul(hidden, layer.gate, feed(normed.to(form)).to(hidden.dtype))

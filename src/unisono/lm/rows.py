@@ -11,15 +11,27 @@ Axes: R rows, V branches of a row, S slots, H hidden width, h heads, k key and v
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch.nn import functional
 
+from unisono.lm import few
 from unisono.lm.backbone import LlamaBackbone, LlamaCache
 from unisono.lm.llama import rotate
 
 STEP = 64  # positions by which the capacity grows
 WASTE = 4  # times what is needed: a tensor that has become so large for its rows is given back
+
+
+class _Places(NamedTuple):
+    """Slots of rows and how far they are filled, as lists and as int64 [R] on their device."""
+
+    slots: Sequence[int]
+    lengths: Sequence[int]
+    slot: torch.Tensor
+    length: torch.Tensor
 
 
 class RowCache:
@@ -64,38 +76,57 @@ class RowCache:
         """One position of some rows: embeds [R, V, H] -> hidden [R, V, H] after the final norm; each grows by one."""
         backbone, lengths = self.backbone, [self.lengths[slot] for slot in slots]
         self._make_room(len(self.lengths), max(lengths) + 1)
-        device = embeds.device
-        rows, places = torch.tensor(slots, device=device), torch.tensor(lengths, device=device)
+        at = _Places(slots, lengths, *(torch.tensor(each, device=embeds.device) for each in (slots, lengths)))
         tables = backbone.rope_tables(self.stored.shape[4], embeds)
-        turn = [table[places, None] for table in tables]  # [R, 1, h + 2k, d]
+        turn = [table[at.length, None] for table in tables]  # [R, 1, h + 2k, d]
+        attend, stored = self._attend, self.stored
+        if backbone.small and self.by_row is not False and few.takes(embeds):
+            attend, turn, stored = self._attend_few, [few.halves(table) for table in turn], self.stored.numpy()
         x = embeds.flatten(0, 1)
-        for layer, stored in zip(backbone.layers, self.stored, strict=True):
-            projected = layer.qkv(layer.norm(x)).to(x.dtype)
-            turned = rotate(projected.view(len(slots), self.branches, *turn[0].shape[2:]), *turn)
-            stored[rows, :, :, places] = turned[:, :, backbone.heads :]
-            attended = self._attend(turned[:, :, : backbone.heads], stored, slots, lengths)
-            x = x + layer.out(attended.to(backbone.rows))
-            x = x + layer.ffn(layer.ffn_norm(x))
-        for slot, length in zip(slots, lengths, strict=True):
-            self.lengths[slot] = length + 1
-        return backbone.norm(x).view(embeds.shape)
+        with np.errstate(all="ignore"):
+            for layer, past in zip(backbone.layers, stored, strict=True):
+                projected = layer.qkv(layer.norm(x)).to(x.dtype).view(*embeds.shape[:2], -1)
+                x = x + layer.out(attend(projected, past, turn, at).to(backbone.rows))
+                x = x + layer.ffn(layer.ffn_norm(x))
+            for slot, length in zip(slots, lengths, strict=True):
+                self.lengths[slot] = length + 1
+            return backbone.norm(x).view(embeds.shape)
 
-    def _attend(
-        self, queries: torch.Tensor, stored: torch.Tensor, slots: Sequence[int], lengths: Sequence[int]
-    ) -> torch.Tensor:
+    def _attend_few(self, qkv: torch.Tensor, past: np.ndarray, turn: Sequence[np.ndarray], at: _Places) -> torch.Tensor:
+        """`_attend` in NumPy, row by row as `LlamaBackbone.step` does it."""
+        heads = self.backbone.heads
+        turned = few.turn(qkv.numpy().reshape(*qkv.shape[:2], *turn[0].shape[2:]), *turn)
+        attended = []
+        for row, slot, length in zip(turned, at.slots, at.lengths, strict=True):
+            past[slot, :, :, length] = row[:, heads:]
+            attended.append(few.attend(row[:, :heads], past[slot, :, :, : length + 1]))
+        return torch.from_numpy(np.concatenate(attended))
+
+    def _attend(self, qkv: torch.Tensor, past: torch.Tensor, turn: Sequence[torch.Tensor], at: _Places) -> torch.Tensor:
+        """Projections [R, V, (h + 2k) d] of the newest positions -> attended [R·V, h d]; they join the layer's cache.
+
+        Args:
+            past: the cache [S, V, 2k, N, d]. turn: cosines and sines [R, 1, h + 2k, d].
+        """
+        heads = self.backbone.heads
+        turned = rotate(qkv.view(*qkv.shape[:2], *turn[0].shape[2:]), *turn)
+        past[at.slot, :, :, at.length] = turned[:, :, heads:]
+        return self._mixed(turned[:, :, :heads], past, at)
+
+    def _mixed(self, queries: torch.Tensor, stored: torch.Tensor, at: _Places) -> torch.Tensor:
         """Queries [R, V, h, d] of the newest positions, a layer's cache [S, V, 2k, N, d] -> attended [R·V, h d]."""
         by_row = queries.device.type == "cpu" if self.by_row is None else self.by_row
         if by_row:
             rows = [
                 self.backbone.mix(query, stored[slot, :, :, : length + 1])
-                for query, slot, length in zip(queries, slots, lengths, strict=True)
+                for query, slot, length in zip(queries, at.slots, at.lengths, strict=True)
             ]
             return torch.cat(rows)
-        end = max(lengths) + 1
+        end = max(at.lengths) + 1
         place = torch.arange(end, device=queries.device)
-        unknown = place > torch.tensor(lengths, device=queries.device)[:, None]  # [R, N]
+        unknown = place > at.length[:, None]  # [R, N]
         mask = torch.zeros(unknown.shape, device=queries.device, dtype=queries.dtype).masked_fill(unknown, -torch.inf)
-        chosen = stored[torch.tensor(slots, device=queries.device), :, :, :end]
+        chosen = stored[at.slot, :, :, :end]
         keys, values = chosen.masked_fill(unknown[:, None, None, :, None], 0).flatten(0, 1).chunk(2, 1)
         attended = functional.scaled_dot_product_attention(
             queries.flatten(0, 1)[:, :, None],

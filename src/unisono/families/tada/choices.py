@@ -25,8 +25,8 @@ def solve(model: TadaForCausalLM, plan: Plan, state: State, seen: Stepped) -> St
     seen = ask(model, plan, state, seen)
     away = None if seen.negative is None else model.condition(seen.negative)
     solved = solve_flow(plan.head, plan.flow, seen.noise, model.condition(seen.condition), away)
-    seen = answer(model, plan, seen, solved)
-    return replace(seen, drawn=drawn_durations(model, plan, seen.chosen))
+    scores, chosen = pick(model, plan, seen, solved)
+    return replace(seen, solved=solved, scores=scores, chosen=chosen, drawn=drawn_durations(model, plan, chosen))
 
 
 def ask(model: TadaForCausalLM, plan: Plan, state: State, seen: Stepped) -> Stepped:
@@ -36,19 +36,21 @@ def ask(model: TadaForCausalLM, plan: Plan, state: State, seen: Stepped) -> Step
     raw = state.draws.noise(config.acoustic_dim, 2 * config.duration_bits, candidates)
     noise = raw.to(seen.hidden) * options.noise_temperature  # cast, then scaled (spec section 11)
     if options.duration_noise_temperature is not None:
-        noise[:, config.acoustic_dim :] = raw[:, config.acoustic_dim :].to(noise) * options.duration_noise_temperature
+        bits = slice(config.acoustic_dim, None)
+        torch.mul(raw[:, bits].to(noise), options.duration_noise_temperature, out=noise[:, bits])
     positive = repeat_rows(seen.hidden[0], candidates)
     negative = repeat_rows(_negative_hidden(plan, state, seen), candidates) if plan.flow.guided else None
     return replace(seen, condition=positive, negative=negative, noise=noise)
 
 
-def answer(model: TadaForCausalLM, plan: Plan, seen: Stepped, solved: torch.Tensor) -> Stepped:
-    """Keep one of the solved candidates [K·B, X]; how its bits read as durations is left open."""
-    scores = None
-    if plan.options.num_acoustic_candidates > 1:
-        scores = _scores(model, plan, model.condition(seen.condition), seen.noise, solved)
-    chosen = solved if scores is None else choose(solved, scores)
-    return replace(seen, solved=solved, scores=scores, chosen=chosen)
+def pick(
+    model: TadaForCausalLM, plan: Plan, seen: Stepped, solved: torch.Tensor
+) -> tuple[torch.Tensor | None, torch.Tensor]:
+    """The scores of the solved candidates [K·B, X], if there are several, and the one that is kept [B, X]."""
+    if plan.options.num_acoustic_candidates == 1:
+        return None, solved
+    scores = _scores(model, plan, model.condition(seen.condition), seen.noise, solved)
+    return scores, choose(solved, scores)
 
 
 def drawn_durations(model: TadaForCausalLM, plan: Plan, vectors: torch.Tensor) -> torch.Tensor:

@@ -9,6 +9,8 @@ A `Plan` holds what is known before the first step; `start` makes a `State`; `st
 
 from __future__ import annotations
 
+import math
+
 import torch
 
 from unisono.errors import GenerationError
@@ -163,7 +165,10 @@ def _record(model: TadaForCausalLM, plan: Plan, state: State, slot: int, seen: S
 def _check_finite(state: State, seen: Stepped, last: bool) -> None:
     """Raise GenerationError for the first step whose values are not finite; a sum is finite only if all parts are."""
     made = seen.hidden if seen.solved is None else seen.solved
-    state.unchecked.append(made.sum(dtype=torch.float32))
+    total = made.sum(dtype=torch.float32)
+    if made.device.type == "cpu" and math.isfinite(total.item()):
+        return
+    state.unchecked.append(total)
     if made.device.type != "cpu" and not last and len(state.unchecked) < CHECK_EVERY:
         return  # looking would wait for the accelerator
     finite = torch.stack(state.unchecked).isfinite().tolist()

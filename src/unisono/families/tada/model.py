@@ -19,6 +19,7 @@ from unisono.families.tada.companions import part_of
 from unisono.families.tada.config import TadaConfig
 from unisono.families.tada.options import InferenceOptions
 from unisono.files import Checkpoint, find_folder
+from unisono.lm import few
 from unisono.lm.backbone import Backbone, LlamaBackbone
 from unisono.lm.fused_head import FusedHead
 from unisono.lm.graphs import StaticBackbone
@@ -158,8 +159,23 @@ class TadaForCausalLM(Checkpoint, nn.Module):
             [..., H].
         """
         last = self.config.num_time_classes - 1
+        weight = self.acoustic_proj.weight
+        if vectors.ndim == 2 and few.takes(weight) and weight.numel() <= few.MOST and not torch.is_grad_enabled():
+            return self._few_sound_embeddings(vectors, masks, before.clamp(0, last), after.clamp(0, last))
         sound = self._acoustic(vectors) + self.acoustic_mask_emb(masks)
         return sound + self.time_start_embed(before.clamp(0, last)) + self.time_end_embed(after.clamp(0, last))
+
+    def _few_sound_embeddings(
+        self, vectors: torch.Tensor, masks: torch.Tensor, before: torch.Tensor, after: torch.Tensor
+    ) -> torch.Tensor:
+        """`sound_embeddings` of single steps [B, A] of a small model on a CPU."""
+        weight, bias = (part.detach().numpy() for part in (self.acoustic_proj.weight, self.acoustic_proj.bias))
+        sound = few.each(vectors.numpy(), weight)
+        sound += bias
+        tables = (self.acoustic_mask_emb, masks), (self.time_start_embed, before), (self.time_end_embed, after)
+        for table, indices in tables:
+            sound += table.weight.detach().numpy()[indices.numpy()]
+        return torch.from_numpy(sound)
 
     def _acoustic(self, vectors: torch.Tensor) -> torch.Tensor:
         """Projected vectors; those of single steps [B, A] do not depend on how many rows there are."""
@@ -225,8 +241,8 @@ class TadaForCausalLM(Checkpoint, nn.Module):
     def quantize(self, packing: str) -> TadaForCausalLM:
         """Generate on packed weights, or as they are, "none"; training and saving do not change.
 
-        "int8" and "blocked" (float32 copies in the order in which they are read fastest: the same numbers, twice the
-        memory) are for CPUs.
+        "int8", "half" (float16 weights, all else in float32) and "blocked" (float32 copies in the order in which they
+        are read fastest: the same numbers, twice the memory) are for CPUs.
 
         Raises:
             InputError: an unknown packing, or one that this model's device or number format cannot take.

@@ -104,7 +104,7 @@ class Rows:
 
     def _solve(self, rows: Sequence[Row], seen: Sequence[Stepped]) -> list[Stepped]:
         """`choices.solve` of many rows: one walk for all whose recipe is the same."""
-        model, made = self.model, list(seen)
+        model, made, parts = self.model, list(seen), list(seen)
         groups: dict[object, list[int]] = {}
         for index, row in enumerate(rows):
             made[index] = choices.ask(model, row.plan, row.state, seen[index])
@@ -117,10 +117,13 @@ class Rows:
                 away = model.condition(torch.cat([one.negative for one in asked]))
             noise = torch.cat([one.noise for one in asked])
             solved = choices.solve_flow(plan.head, plan.flow, noise, condition, away)
-            parts = solved.split([len(one.noise) for one in asked])
-            for index, one, part in zip(indices, asked, parts, strict=True):
-                made[index] = choices.answer(model, rows[index].plan, one, part)
-        bits = torch.cat([one.chosen for one in made])[:, model.config.acoustic_dim :].unflatten(-1, (2, -1))
+            for index, part in zip(indices, solved.split([len(one.noise) for one in asked]), strict=True):
+                parts[index] = part
+        picked = [choices.pick(model, row.plan, *each) for row, *each in zip(rows, made, parts, strict=True)]
+        bits = torch.cat([chosen for _, chosen in picked])[:, model.config.acoustic_dim :].unflatten(-1, (2, -1))
         longest = torch.tensor([row.plan.longest or model.config.num_time_classes - 1 for row in rows])
-        drawn = decode_gray(bits).clamp_min(0).minimum(longest.to(bits.device)[:, None])  # [R, 2]
-        return [replace(one, drawn=drawn[index, None]) for index, one in enumerate(made)]
+        drawn = decode_gray(bits).clamp_min(0).minimum(longest.to(bits.device)[:, None]).split(1)  # R times [1, 2]
+        return [
+            replace(one, solved=part, scores=scores, chosen=chosen, drawn=each)
+            for one, part, (scores, chosen), each in zip(made, parts, picked, drawn, strict=True)
+        ]
