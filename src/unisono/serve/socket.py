@@ -49,9 +49,10 @@ async def stream(socket: WebSocket) -> None:
             return
         error = as_api_error(problem, "text")
         try:
-            await socket.send_json({"type": "error", **error.body})
-            await socket.close(BUSY if error.status == 503 else REFUSED, error.message[:100])
-        except (RuntimeError, WebSocketDisconnect):  # it went away first
+            async with asyncio.timeout(service.settings.stall):
+                await socket.send_json({"type": "error", **error.body})
+                await socket.close(BUSY if error.status == 503 else REFUSED, error.message[:100])
+        except (RuntimeError, WebSocketDisconnect, TimeoutError):  # it went away first, or does not read
             return
         if error.status == 500:
             raise
