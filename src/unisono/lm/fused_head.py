@@ -77,7 +77,7 @@ class FusedHead:
 
     def _split(self, rows: torch.Tensor) -> HeadModulation:
         """[M, (3L + 2) C] -> shift, scale and gate of every layer."""
-        parts = rows.unflatten(-1, (-1, self.width)).unbind(-2)
+        parts = rows.view(*rows.shape[:-1], -1, self.width).unbind(-2)
         layers = tuple(Modulation(*parts[start:end]) for start, end in pairwise(range(0, len(parts), 3)))
         return HeadModulation(layers, Modulation(parts[-2], parts[-1], None))
 
