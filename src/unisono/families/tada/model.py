@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional
@@ -150,6 +151,7 @@ class TadaForCausalLM(Checkpoint, nn.Module):
         sound = self._acoustic(vectors) + self.acoustic_mask_emb(masks)
         return sound + self.time_start_embed(before.clamp(0, last)) + self.time_end_embed(after.clamp(0, last))
 
+    @np.errstate(all="ignore")  # values that are not finite are looked at once a step
     def _few_sound_embeddings(
         self, vectors: torch.Tensor, masks: torch.Tensor, before: torch.Tensor, after: torch.Tensor
     ) -> torch.Tensor:
