@@ -8,6 +8,7 @@ from __future__ import annotations
 from functools import partial
 from itertools import pairwise
 
+import numpy as np
 import torch
 from torch.nn import functional
 
@@ -55,6 +56,7 @@ class FusedHead:
         rows = self._rows(signal.flatten(0, 1)).view(*signal.shape[:2], -1)
         return [self._split(at_time) for at_time in rows.unbind(0)]
 
+    @np.errstate(all="ignore")  # values that are not finite are looked at once a step
     def velocity(self, x: torch.Tensor, modulation: HeadModulation) -> torch.Tensor:
         """Points [M, X] -> velocities [M, X]; one point [1, X] serves all rows of the modulation."""
         hidden, norm, form = self.entry(x), self.norm, self.form
@@ -77,7 +79,7 @@ class FusedHead:
 
     def _split(self, rows: torch.Tensor) -> HeadModulation:
         """[M, (3L + 2) C] -> shift, scale and gate of every layer."""
-        parts = rows.unflatten(-1, (-1, self.width)).unbind(-2)
+        parts = rows.view(*rows.shape[:-1], -1, self.width).unbind(-2)
         layers = tuple(Modulation(*parts[start:end]) for start, end in pairwise(range(0, len(parts), 3)))
         return HeadModulation(layers, Modulation(parts[-2], parts[-1], None))
 

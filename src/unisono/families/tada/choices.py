@@ -55,7 +55,7 @@ def pick(
 
 def drawn_durations(model: TadaForCausalLM, plan: Plan, vectors: torch.Tensor) -> torch.Tensor:
     """Frames before and after, int64 [B, 2], of solved vectors [B, X], none above the longest that may be drawn."""
-    bits = vectors[:, model.config.acoustic_dim :].unflatten(-1, (2, -1))
+    bits = vectors[:, model.config.acoustic_dim :].reshape(len(vectors), 2, -1)
     return decode_gray(bits).clamp(0, plan.longest or model.config.num_time_classes - 1)
 
 

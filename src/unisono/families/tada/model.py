@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
+import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional
@@ -165,6 +166,7 @@ class TadaForCausalLM(Checkpoint, nn.Module):
         sound = self._acoustic(vectors) + self.acoustic_mask_emb(masks)
         return sound + self.time_start_embed(before.clamp(0, last)) + self.time_end_embed(after.clamp(0, last))
 
+    @np.errstate(all="ignore")  # values that are not finite are looked at once a step
     def _few_sound_embeddings(
         self, vectors: torch.Tensor, masks: torch.Tensor, before: torch.Tensor, after: torch.Tensor
     ) -> torch.Tensor:
