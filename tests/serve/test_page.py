@@ -34,7 +34,7 @@ CHROMIUM = os.environ.get("UNISONO_CHROMIUM") or shutil.which("chromium") or shu
 SWITCHES = ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]
 # Runs before the page: notes which words were lit, what sound was laid out when, what moved, what was forbidden.
 WATCH = """
-window.seen = {lit: [], laid: [], shifts: 0, forbidden: []};
+window.seen = {lit: [], laid: [], shifts: 0, moved: [], forbidden: []};
 const start = AudioBufferSourceNode.prototype.start;
 AudioBufferSourceNode.prototype.start = function (when) {
   seen.laid.push([when, this.buffer.length, this.context.sampleRate]);
@@ -42,7 +42,11 @@ AudioBufferSourceNode.prototype.start = function (when) {
 };
 addEventListener("securitypolicyviolation", ({blockedURI}) => seen.forbidden.push(blockedURI));
 new PerformanceObserver((list) => {
-  for (const entry of list.getEntries()) if (!entry.hadRecentInput) seen.shifts += entry.value;
+  for (const entry of list.getEntries()) if (!entry.hadRecentInput) {
+    seen.shifts += entry.value;
+    const places = entry.sources.map(({node, currentRect}) => [node?.id || node?.className, currentRect]);
+    seen.moved.push([entry.value, ...places]);
+  }
 }).observe({type: "layout-shift", buffered: true});
 addEventListener("DOMContentLoaded", () => new MutationObserver(() => {
   const word = document.querySelector(".word.now");
@@ -155,7 +159,7 @@ def test_words_light_up_in_order_while_they_are_spoken(open_page):
     assert lit == sorted(lit) and len(lit) >= 3, lit  # a short word may fall between two pictures of a busy machine
     assert page.locator(".bit").count() == len(SHORT.split())
     assert seconds(page, "#clock") == seconds(page, "#total") > 0.5
-    assert page.evaluate("() => seen.shifts") < 0.01
+    assert page.evaluate("() => seen.shifts") < 0.01, page.evaluate("() => JSON.stringify(seen.moved)")
 
 
 def test_the_picture_of_the_sound_is_drawn(open_page, answer):
