@@ -237,11 +237,14 @@ def decode(
     codec: CodecOption = None,
     tokenizer: TokenizerOption = None,
 ) -> None:
-    """Sound from a token file."""
+    """Sound from a token file; without --model by the one that made it, where that comes with the package."""
     from unisono import files, speak
+    from unisono.hub import is_packaged
 
     console.check_outputs((output, console.check_sound_path))
     pieces = files.load_tokens(tokens)
+    if model is None and is_packaged(pieces.model):
+        model = pieces.model
     tts, _ = load_model(model, device, dtype, codec=codec, tokenizer=tokenizer)
     spoken = speak.decode(tts, pieces)
     console.write_outputs((output, spoken.speech.save))

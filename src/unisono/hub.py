@@ -124,8 +124,8 @@ def load(
 
 def model_folder(name: str | Path | None = None, revision: str | None = None) -> Path:
     """The folder of a model by name; None is the built-in one. Raises CheckpointError when it is not to be had."""
-    if name is not None and (beside := Path(__file__).parent / "builtin" / str(name)) in BESIDE and beside.is_dir():
-        return beside
+    if name is not None and is_packaged(str(name)):
+        return Path(__file__).parent / "builtin" / str(name)
     if name is not None and str(name) != BUILTIN:
         folder = find_folder(name, "", revision)
         packaged = folder / PACKAGE  # the folder of a training run stands for the model that it made
@@ -133,6 +133,11 @@ def model_folder(name: str | Path | None = None, revision: str | None = None) ->
     if revision is not None:
         raise CheckpointError(f"the built-in model has no revision {revision!r}: leave that away, or name a hub model")
     return builtin_folder()
+
+
+def is_packaged(name: str) -> bool:
+    """Whether a name is that of a further model that comes with the package, such as "taste-small"."""
+    return any(folder.name == name and folder.is_dir() for folder in BESIDE)
 
 
 def convert(

@@ -138,3 +138,15 @@ def test_every_step_of_a_scalar_is_reached_and_about_as_wide():
 def test_bits_of_a_tuple():
     assert tuple_bits(FiniteSQ(levels=(8, 8, 8), groups=4)) == 36
     assert tuple_bits(ResidualVQ(6, 4, 512, 4)) == 4 * math.log2(512)
+
+
+def test_rvq_code_books_follow_their_rows_under_autocast():
+    torch.manual_seed(0)
+    quantiser = ResidualVQ(width=6, latent_width=4, size=8, levels=2, iterations=3, dropout=False).train()
+    x = torch.randn(3, 10, 6)
+    before = quantiser(x).output.detach()
+    with torch.autocast("cpu", torch.bfloat16):
+        quantiser(x)
+    book = quantiser.books[0]
+    assert book.embed_avg.dtype == torch.float32 and not torch.equal(quantiser(x).output.detach(), before)
+    assert float(book.cluster_size.sum()) == pytest.approx(30, rel=1e-4)

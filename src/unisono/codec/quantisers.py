@@ -103,8 +103,9 @@ class CodeBook(nn.Module):
     def follow(self, rows: torch.Tensor, indices: torch.Tensor) -> None:
         """One step of the exponential mean with Laplace smoothing. rows [n, C], their indices [n]."""
         size = self.embed.shape[1]
-        chosen = functional.one_hot(indices, size).to(self.embed)  # [n, K]
-        counts, sums = _over_processes(chosen.sum(0), chosen.T @ rows.float())
+        counts = torch.bincount(indices, minlength=size).to(self.embed)
+        sums = torch.zeros_like(self.embed[0]).index_add_(0, indices, rows.to(self.embed))
+        counts, sums = _over_processes(counts, sums)
         self.cluster_size[0].lerp_(counts, 1 - self.decay)
         self.embed_avg[0].lerp_(sums, 1 - self.decay)
         total = self.cluster_size[0].sum()

@@ -13,6 +13,7 @@ from unisono.errors import AudioError, InputError
 from unisono.families.taste import TasteProcessor
 from unisono.families.taste.fewshot import Turn, pace_transcript
 from unisono.files import load_tokens
+from unisono.hub import is_packaged
 
 
 @pytest.fixture
@@ -82,3 +83,14 @@ def test_pace_by_example():
 def test_pace_without_an_example_is_refused(turns):
     with pytest.raises(InputError):
         pace_transcript(turns, "slow", "b")
+
+
+@pytest.mark.skipif(not is_packaged("taste-small"), reason="this copy comes without taste-small")
+def test_the_model_that_comes_with_the_package_is_found_by_its_name(work, recording, transcript, capsys):
+    model = ["--model", "taste-small"]
+    assert main(["encode", str(recording), "--text", transcript, *model, "-o", "t.safetensors"]) == 0
+    assert main(["decode", "t.safetensors", "-o", "back.wav"]) == 0  # by the model that made it
+    assert len(read_audio("back.wav").samples) == load_tokens("t.safetensors").samples
+    assert main(["say", "Hello there.", *model, "-o", "a.wav"]) == 0
+    assert main(["decode", "t.safetensors", "--model", "builtin", "-o", "other.wav"]) == 2
+    assert "made by model taste-small" in capsys.readouterr().err and not (work / "other.wav").exists()
