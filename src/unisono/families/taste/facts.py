@@ -17,5 +17,6 @@ FACTS = Facts(
     streaming="sentence by sentence",
     languages="en",
     licence="Llama 3.2 Community Licence for the language model",
-    offline="taste-small where it is built in; toys of recipes/taste-smoke.yaml; published weights in Python alone",
+    offline="taste-small, which comes with the package; toys of recipes/taste-smoke.yaml; "
+    "published weights in Python alone",
 )
