@@ -7,7 +7,7 @@ asked time is shared out evenly among their gaps. These tokens are heard as sile
 
 They stand right behind what was spoken last and before the space that parts it from the next word, at the beginning of
 a sentence too: there what was spoken last is the sentence before, or the voice. Behind the space the model looks for a
-word, and its comma came out as the beginning of one: a soft thump 60 ms into 9 of 30 pauses between two sentences.
+word, and its comma came out as the beginning of one: a soft thump 60 ms into 11 of 50 pauses between two sentences.
 """
 
 from __future__ import annotations
