@@ -131,6 +131,13 @@ def test_timestamps(client, whole):
     assert content["duration"] == pytest.approx(whole.duration)
 
 
+def test_timestamps_of_a_model_that_knows_none(client, tiny_model, monkeypatch):
+    monkeypatch.setattr(tiny_model, "word_times", False, raising=False)
+    answer = client.post("/v1/audio/speech/timestamps", json={"input": TEXT})
+    assert answer.status_code == 400 and answer.json()["error"]["code"] == "unsupported"
+    assert client.post("/v1/audio/speech", json={"input": "One."}).status_code == 200
+
+
 def test_a_batch_judges_each_item_by_itself(client, tiny_model):
     items = [
         {"input": "One.", "seed": 1, "response_format": "pcm"},

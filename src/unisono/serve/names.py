@@ -76,6 +76,11 @@ class Names:
                 code="invalid_value",
             )
 
+    def check_word_times(self) -> None:
+        """Raises ApiError 400 where the model knows no word times."""
+        if not self.model.word_times:
+            raise ApiError(400, "the model of this server knows no word times", code="unsupported")
+
     def check_length(self, text: str) -> None:
         """Raises ApiError 400 for a text that is too long."""
         if len(text) > self.most_text:

@@ -51,8 +51,7 @@ async def align(
     """When each word of a recording is spoken."""
     service = service_of(request)
     service.names.check_length(text)
-    if not service.names.model.word_times:
-        raise ApiError(400, "the model of this server knows no word times", code="unsupported")
+    service.names.check_word_times()
     speech: Speech = await work_on(file, request, lambda model, sound: model.align(sound, text=text))
     write, media = WRITERS[response_format]
     return Response(write(speech), 200, media_type=media)

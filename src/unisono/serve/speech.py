@@ -64,6 +64,7 @@ async def speak(body: SpeechRequest, request: Request) -> Response:
 async def speak_with_times(body: TimedRequest, request: Request) -> Response:
     """Speak a text; the answer is the sound with its words and tokens."""
     service = service_of(request)
+    service.names.check_word_times()
     handle = service.submit(body.job(service.names, body.input), request)
     remember(request, service, body)
     try:

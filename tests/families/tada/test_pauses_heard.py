@@ -74,6 +74,24 @@ def test_a_pause_shortens_and_lengthens_nothing_else(voice):
     assert longer == pytest.approx(1.0 - (end - start), abs=0.25)  # what is drawn behind a pause is drawn anew
 
 
+@pytest.mark.parametrize(
+    ("before", "behind", "seed"),
+    [
+        ("The train was late.", "We waited for an hour.", 7),
+        ("Take the second street.", "After that, turn left.", 7),
+        ("What a lovely house!", "It must be very old.", 7),
+        ("Are you coming with us?", "The bus leaves at ten.", 7),
+    ],
+)
+def test_a_pause_between_sentences_begins_without_a_thump(voice, before, behind, seed):
+    first, second = voice.sentences(f"{before} [pause:0.8s] {behind}", seed=seed)
+    peak = max(np.abs(first.audio).max(), np.abs(second.audio).max())
+    hop = second.sample_rate // 100
+    start = second.audio[: 20 * hop].reshape(20, hop)
+    level = 10 * np.log10(np.square(start).mean(1) / peak**2 + 1e-12)
+    assert level.max() < -34  # a thump was at -21 to -28 dB, 60 ms in
+
+
 @pytest.mark.parametrize("rate", [0.7, 1.4])
 def test_a_rate_divides_the_durations_of_its_words(voice, rate):
     text = "We walked along the quiet river until the evening came"

@@ -112,9 +112,9 @@ def test_no_gap_of_a_pause_is_long(seconds):
 
 
 def test_pauses_at_the_ends():
-    made = line(spelled(" ab", {1: 0.3}), 1.0, [1, 2])
-    assert made.ids == [32, 1, 2, 97, 98] and made.shown == [0, 3, 4]
-    assert made.silences == [Silence(0, 15, range(2, 4), -1, 3)]
+    made = line(spelled(" ab", {1: 0.3}), 1.0, [1, 2])  # the space that a sentence begins with is the word's
+    assert made.ids == [1, 2, 32, 97, 98] and made.shown == [2, 3, 4]
+    assert made.silences == [Silence(0, 15, range(1, 3), -1, 3)]
     start = line(spelled("ab", {0: 0.3}), 1.0, [1, 2])  # what the voice said last shall not go on sounding either
     assert start.ids == [1, 2, 97, 98] and start.tempo.exact == {1: 8, 2: 7}
     end = line(spelled("ab", {2: 0.3}), 1.0, [1, 2])

@@ -4,6 +4,10 @@ A gap that is only long is filled with sound where the text has no punctuation, 
 the recordings that the model has learnt from. So a pause is also written into what the model reads: its card's
 `pause_text`, ",..", stands before it, with as many more of its last mark as give no gap over `MARK_GAP` frames; the
 asked time is shared out evenly among their gaps. These tokens are heard as silence and are not part of the result.
+
+They stand right behind what was spoken last and before the space that parts it from the next word, at the beginning of
+a sentence too: there what was spoken last is the sentence before, or the voice. Behind the space the model looks for a
+word, and its comma came out as the beginning of one: a soft thump 60 ms into 11 of 50 pauses between two sentences.
 """
 
 from __future__ import annotations
@@ -63,10 +67,11 @@ def line(spelled: Spelled, speed: float, pause_ids: Sequence[int]) -> Line:
 
 
 def _frames(spelled: Spelled) -> dict[int, int]:
-    """Token -> frames of the pause before it; one before a word stands before the space that parts it from others."""
+    """Token -> frames of the pause before it; one before a word stands before the space that parts it from others, be
+    that the space which every sentence begins with."""
     frames: dict[int, int] = {}
     for index, seconds in spelled.pauses.items():
-        while 1 < index <= len(spelled.texts) and _is_space(spelled, index - 1):
+        while 0 < index <= len(spelled.texts) and _is_space(spelled, index - 1):
             index -= 1
         frames[index] = frames.get(index, 0) + round(seconds * FRAMES_PER_SECOND)
     return frames

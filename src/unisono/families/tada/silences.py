@@ -25,7 +25,8 @@ from unisono.text import source_words
 from unisono.text.words import words_of_tokens
 
 SHORTEST = 10  # frames; a shorter silence is not told from the closure of a stop consonant
-MOST_ADDED = 10  # frames; where more is missing the place is not silent, and would only sound for longer
+# Frames, as long as a slow onset sounds before its mark.
+MOST_ADDED = 14  # where more is missing the place is not silent, and would only sound for longer
 ROUNDS = 5  # a silence between soft sounds may be heard otherwise once it is longer
 
 
