@@ -250,3 +250,9 @@ def test_unknown_paths_and_methods_have_our_shape(client):
     for method, path, status in (("GET", "/v1/nothing", 404), ("GET", "/v1/audio/speech", 405)):
         answer = client.request(method, path)
         assert answer.status_code == status and answer.json()["error"]["message"]
+
+
+def test_letters_that_the_model_cannot_read_are_left_out_and_not_printed(server, client, recwarn):
+    answer = server.speak("Hello \N{CJK UNIFIED IDEOGRAPH-4E2D} there.", client=client)
+    assert answer.status_code == 200 and len(answer.content) > 0
+    assert not [warning for warning in recwarn if issubclass(warning.category, UserWarning)]

@@ -11,11 +11,12 @@ import asyncio
 import itertools
 import threading
 import time
+import warnings
 from collections import deque
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from unisono.errors import UnisonoError
+from unisono.errors import TextWarning, UnisonoError
 from unisono.interface import Speech
 from unisono.serve.engine import Call, Cancelled, Engine, Event, Job
 from unisono.serve.logs import log_failure
@@ -249,11 +250,13 @@ class Scheduler:
         while (turn := self._next_turn()) is not None:
             for handle in turn.gone:
                 self._end(handle, Cancelled())
-            for handle in turn.new:
-                handle.joined = True
-                self.engine.join(handle.key, handle.job, handle.check)
-            if turn.keys:
-                self._advance(turn.keys)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", TextWarning)  # they quote clients, and nobody reads them
+                for handle in turn.new:
+                    handle.joined = True
+                    self.engine.join(handle.key, handle.job, handle.check)
+                if turn.keys:
+                    self._advance(turn.keys)
 
     def _next_turn(self) -> _Turn | None:
         """What is to be done, as soon as there is something; None when all is done and the server stops."""
