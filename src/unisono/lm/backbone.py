@@ -19,6 +19,7 @@ from unisono.lm import few
 from unisono.lm.llama import KeyValues, Layer, Llama, rotate
 from unisono.lm.norms import RMSNorm
 from unisono.lm.packing import FUSED_LIMIT, Product, feed_forward, product, row_format, unit_rms
+from unisono.native import NativeLlama
 
 PREFIXES = 4  # prefills kept: a voice each
 
@@ -123,7 +124,9 @@ class LlamaBackbone:
         if packing != "none" and not plain:
             raise ValueError(f"{packing} weights are for models without biases")
         fused = plain and (self.small or packing != "none")
-        self.layers = [_fused(layer, packing) if fused else _shared(layer) for layer in model.layers]
+        self.native = NativeLlama(model) if packing == "half" and self.small and NativeLlama.takes(model) else None
+        steps = [] if self.native is not None else model.layers
+        self.layers = [_fused(layer, packing) if fused else _shared(layer) for layer in steps]
         self.norm = _weighted(model.norm) if fused else model.norm
         self.rows = row_format(model.norm.weight, packing)
         self.tables: tuple[torch.Tensor, torch.Tensor] | None = None
@@ -135,7 +138,7 @@ class LlamaBackbone:
         """As `Backbone.start`."""
         past = embeds.shape[1]
         hidden, kept = self._prefill(embeds, min(shared, past)) if past else (embeds, None)
-        shape = (len(self.layers), len(branches), 2 * self.kv_heads, max(capacity, past + 1), self.head_dim)
+        shape = (len(self.model.layers), len(branches), 2 * self.kv_heads, max(capacity, past + 1), self.head_dim)
         stored = embeds.new_empty(shape)
         if kept is not None:
             for index, pair in enumerate(kept):
@@ -162,6 +165,10 @@ class LlamaBackbone:
         position, x = cache.length, embeds
         if position >= cache.capacity:  # a text whose length was not known
             cache.stored = functional.pad(cache.stored, (0, 0, 0, cache.capacity))
+        if self.native is not None:
+            rows = len(embeds)
+            cache.length += 1
+            return self.native.step(embeds, cache.stored, range(rows), [position] * rows)
         turn = [table[position] for table in self.rope_tables(cache.capacity, embeds)]
         places, pasts = cache.stored.select(3, position), cache.stored.narrow(3, 0, position + 1)
         attend = self._attend

@@ -156,8 +156,10 @@ def flow_loss(
     return (velocity(point, times, hidden) - (target - noise)).square()
 
 
-def _first_rows(modulation: HeadModulation, rows: int) -> HeadModulation:
+def _first_rows(modulation: HeadModulation | torch.Tensor, rows: int) -> HeadModulation | torch.Tensor:
     """The positive branch of a modulation of both branches."""
+    if isinstance(modulation, torch.Tensor):
+        return modulation[:rows]
 
     def cut(part: Modulation) -> Modulation:
         return Modulation(*(None if tensor is None else tensor[:rows] for tensor in part))

@@ -12,8 +12,9 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from unisono.lm.head import FlowHead, HeadModulation, Modulation
+from unisono.lm.head import FlowHead, Modulation
 from unisono.lm.packing import Product, feed_forward, product, row_format, steady, unit_rms
+from unisono.native import NativeHead
 
 
 class FusedHead:
@@ -29,6 +30,13 @@ class FusedHead:
     @torch.no_grad()
     def __init__(self, head: FlowHead, packing: str = "none") -> None:
         self.latent, self.like, self.t_embedder = head.latent, head.like, head.t_embedder
+        eps = {layer.norm.eps for layer in head.layers} | {head.final_layer.eps}
+        if len(eps) != 1:
+            raise ValueError(f"norms with different eps cannot be fused: {sorted(eps)}")
+        weights, self.offset = _modulation(head)
+        self.native = NativeHead(head, weights, self.offset) if packing == "half" and NativeHead.takes(head) else None
+        if self.native is not None:
+            return
         self.form = row_format(head.like, packing)
         entry = head.noisy_images_proj.weight.detach()
         self.entry = product(entry, packing) if packing == "half" else partial(steady, entry)
@@ -39,49 +47,47 @@ class FusedHead:
             feed_forward(layer.ffn.gate_proj.weight, layer.ffn.up_proj.weight, layer.ffn.down_proj.weight, packing)
             for layer in head.layers
         ]
-        weights, self.offset = _modulation(head)
         self.modulation = product(weights, packing)
-        eps = {layer.norm.eps for layer in head.layers} | {head.final_layer.eps}
-        if len(eps) != 1:
-            raise ValueError(f"norms with different eps cannot be fused: {sorted(eps)}")
         self.norm: Product = unit_rms(eps.pop(), self.width, self.like)
 
     def __call__(self, x: torch.Tensor, times: torch.Tensor, condition: torch.Tensor) -> torch.Tensor:
         """Velocity [M, X] at points [M, X] and times [M] under conditions [M, C]."""
-        return self.velocity(x, self._modulate(self._condition(condition) + self.t_embedder(times)))
+        embedded = self.t_embedder(times)
+        if self.native is not None:
+            return self.native.velocity(x, self.native.paired(condition, embedded))
+        return self.velocity(x, self._rows(self._condition(condition) + embedded))
 
-    def modulations(self, condition: torch.Tensor, time_embeddings: torch.Tensor) -> list[HeadModulation]:
-        """Conditions [M, C] and embedded times [S, C] -> the modulation [M, C] of every layer at each time."""
+    def modulations(self, condition: torch.Tensor, time_embeddings: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """Conditions [M, C] and embedded times [S, C] -> the modulation [M, (3L + 2) C] of all layers at each time."""
+        if self.native is not None:
+            return self.native.modulations(condition, time_embeddings).unbind(0)
         signal = self._condition(condition) + time_embeddings[:, None]  # [S, M, C]
-        rows = self._rows(signal.flatten(0, 1)).view(*signal.shape[:2], -1)
-        return [self._split(at_time) for at_time in rows.unbind(0)]
+        return self._rows(signal.flatten(0, 1)).view(*signal.shape[:2], -1).unbind(0)
 
     @np.errstate(all="ignore")  # values that are not finite are looked at once a step
-    def velocity(self, x: torch.Tensor, modulation: HeadModulation) -> torch.Tensor:
-        """Points [M, X] -> velocities [M, X]; one point [1, X] serves all rows of the modulation."""
+    def velocity(self, x: torch.Tensor, modulation: torch.Tensor) -> torch.Tensor:
+        """Points [M, X] -> velocities [M, X]; one point [1, X] serves all rows of the modulation [M, (3L + 2) C]."""
+        if self.native is not None:
+            return self.native.velocity(x, modulation)
+        layers, last = self._split(modulation)
         hidden, norm, form = self.entry(x), self.norm, self.form
-        for feed, layer in zip(self.feeds, modulation.layers, strict=True):
+        for feed, layer in zip(self.feeds, layers, strict=True):
             normed = torch.addcmul(layer.shift, norm(hidden), layer.scale)
             hidden = torch.addcmul(hidden, layer.gate, feed(normed.to(form)).to(hidden.dtype))
-        last = modulation.final
         return self.exit(torch.addcmul(last.shift, norm(hidden), last.scale).to(form)).to(x.dtype)
 
     def _condition(self, condition: torch.Tensor) -> torch.Tensor:
         return self.condition(condition.to(self.form)).to(condition.dtype)
 
-    def _modulate(self, signal: torch.Tensor) -> HeadModulation:
-        """[M, C] -> modulation of every layer."""
-        return self._split(self._rows(signal))
-
     def _rows(self, signal: torch.Tensor) -> torch.Tensor:
         """[M, C] -> [M, (3L + 2) C]."""
         return self.modulation(functional.silu(signal).to(self.form)).to(signal.dtype) + self.offset
 
-    def _split(self, rows: torch.Tensor) -> HeadModulation:
-        """[M, (3L + 2) C] -> shift, scale and gate of every layer."""
-        parts = rows.view(*rows.shape[:-1], -1, self.width).unbind(-2)
-        layers = tuple(Modulation(*parts[start:end]) for start, end in pairwise(range(0, len(parts), 3)))
-        return HeadModulation(layers, Modulation(parts[-2], parts[-1], None))
+    def _split(self, rows: torch.Tensor) -> tuple[list[Modulation], Modulation]:
+        """[M, (3L + 2) C] -> shift, scale and gate of every layer, and what the last norm gets."""
+        parts = rows.view(len(rows), -1, self.width).unbind(1)
+        layers = [Modulation(*parts[start:end]) for start, end in pairwise(range(0, len(parts), 3))]
+        return layers, Modulation(parts[-2], parts[-1], None)
 
 
 def _modulation(head: FlowHead) -> tuple[torch.Tensor, torch.Tensor]:

@@ -76,6 +76,12 @@ class RowCache:
         """One position of some rows: embeds [R, V, H] -> hidden [R, V, H] after the final norm; each grows by one."""
         backbone, lengths = self.backbone, [self.lengths[slot] for slot in slots]
         self._make_room(len(self.lengths), max(lengths) + 1)
+        if backbone.native is not None:
+            places = [slot * self.branches + branch for slot in slots for branch in range(self.branches)]
+            positions = [length for length in lengths for _ in range(self.branches)]
+            hidden = backbone.native.step(embeds.flatten(0, 1), self.stored, places, positions)
+            self._grown(slots)
+            return hidden.view(embeds.shape)
         at = _Places(slots, lengths, *(torch.tensor(each, device=embeds.device) for each in (slots, lengths)))
         tables = backbone.rope_tables(self.stored.shape[4], embeds)
         turn = [table[at.length, None] for table in tables]  # [R, 1, h + 2k, d]
@@ -88,9 +94,13 @@ class RowCache:
                 projected = layer.qkv(layer.norm(x)).to(x.dtype).view(*embeds.shape[:2], -1)
                 x = x + layer.out(attend(projected, past, turn, at).to(backbone.rows))
                 x = x + layer.ffn(layer.ffn_norm(x))
-            for slot, length in zip(slots, lengths, strict=True):
-                self.lengths[slot] = length + 1
+            self._grown(slots)
             return backbone.norm(x).view(embeds.shape)
+
+    def _grown(self, slots: Sequence[int]) -> None:
+        """Rows of these slots hold one position more."""
+        for slot in slots:
+            self.lengths[slot] += 1
 
     def _attend_few(self, qkv: torch.Tensor, past: np.ndarray, turn: Sequence[np.ndarray], at: _Places) -> torch.Tensor:
         """`_attend` in NumPy, row by row as `LlamaBackbone.step` does it."""

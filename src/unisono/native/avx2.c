@@ -1,0 +1,2 @@
+/* Kernels in AVX2, FMA and F16C. */
+#include "kernels.h"
