@@ -30,6 +30,26 @@ def home(tmp_path_factory: pytest.TempPathFactory):
     os.environ.pop("UNISONO_HOME") if kept is None else os.environ.update(UNISONO_HOME=kept)
 
 
+@pytest.fixture
+def without_kernels(monkeypatch):
+    """As on a machine that has no compiled kernels."""
+    from unisono.native import library
+
+    monkeypatch.setenv("UNISONO_KERNELS", "off")
+    library.cache_clear()
+    yield
+    monkeypatch.undo()
+    library.cache_clear()
+
+
+@pytest.fixture(params=["kernels", "torch"])
+def kernels(request):
+    """Both: with compiled kernels, where this machine has any, and without."""
+    if request.param == "torch":
+        request.getfixturevalue("without_kernels")
+    return request.param
+
+
 TRANSCRIPT = "Hello there, this is a test."
 
 

@@ -107,7 +107,7 @@ def load(
         device: "cpu", "cuda", "cuda:1", "mps"; None = the best this machine has for this model.
         dtype: "float32", "bfloat16", "float16"; None = float32 on CPU, bfloat16 elsewhere.
         options: what the family's loader takes beside: `tokenizer`, `codec` (folder or hub name of each, in place of
-            the model's own), `quantize` ("int8", "half", "blocked", "none"), for Llasa `assistant`.
+            the model's own), `quantize` ("int8", "half", "none"), for Llasa `assistant`.
 
     Raises:
         CheckpointError: not found, damaged, foreign, of no known family.

@@ -19,7 +19,7 @@ DtypeOption = Annotated[
 ]
 QuantizeOption = Annotated[
     str | None,
-    typer.Option(help="int8, half, blocked or none: packed weights on a CPU; default is what the model's card says."),
+    typer.Option(help="int8, half or none: packed weights on a CPU; default is what the model's card says."),
 ]
 CodecOption = Annotated[
     str | None, typer.Option(help="Folder or hub name of a codec; default is the one in or beside the model's folder.")

@@ -100,12 +100,11 @@ def test_a_bottleneck_agrees():
     assert_equal(model, plan_of(model, OPTIONS))
 
 
-@pytest.mark.parametrize("packing", ["none", "blocked"])
 @pytest.mark.parametrize("small", [False, True], ids=["large", "small"])
-def test_every_float32_path_of_the_engine_agrees(monkeypatch, packing, small):
+def test_every_float32_path_of_the_engine_agrees(monkeypatch, kernels, small):
     monkeypatch.setattr("unisono.lm.packing.LARGE", 10**9 if small else 0)
     monkeypatch.setattr("unisono.lm.backbone.FUSED_LIMIT", 10**9 if small else 0)
-    model = build().quantize(packing)
+    model = build()
     assert_equal(model, plan_of(model, OPTIONS))
 
 

@@ -109,7 +109,7 @@ def load(settings: Settings) -> Loaded:
         start = time.perf_counter()
         # Of the weights' own size: the reference's copy in float32, and packed weights.
         copies = 0.0 if dtype == "float32" or settings.against in (None, "single") else 2.0
-        copies += {"int8": 0.25, "half": 0.5, "blocked": 0.85}.get(settings.quantize, 0.0)
+        copies += {"int8": 0.25, "half": 0.5}.get(settings.quantize, 0.0)
         tts, voice = random_speech(settings.model, device=device, dtype=dtype, copies=copies, **given)
         return Loaded(tts, voice, time.perf_counter() - start, device)
     folder = hub.model_folder(settings.model)

@@ -124,7 +124,7 @@ class LlamaBackbone:
         if packing != "none" and not plain:
             raise ValueError(f"{packing} weights are for models without biases")
         fused = plain and (self.small or packing != "none")
-        self.native = NativeLlama(model) if packing == "half" and self.small and NativeLlama.takes(model) else None
+        self.native = NativeLlama(model, packing) if NativeLlama.takes(model, packing) else None
         steps = [] if self.native is not None else model.layers
         self.layers = [_fused(layer, packing) if fused else _shared(layer) for layer in steps]
         self.norm = _weighted(model.norm) if fused else model.norm

@@ -33,8 +33,7 @@ class FusedHead:
         eps = {layer.norm.eps for layer in head.layers} | {head.final_layer.eps}
         if len(eps) != 1:
             raise ValueError(f"norms with different eps cannot be fused: {sorted(eps)}")
-        weights, self.offset = _modulation(head)
-        self.native = NativeHead(head, weights, self.offset) if packing == "half" and NativeHead.takes(head) else None
+        self.native = NativeHead(head, packing) if NativeHead.takes(head, packing) else None
         if self.native is not None:
             return
         self.form = row_format(head.like, packing)
@@ -47,6 +46,7 @@ class FusedHead:
             feed_forward(layer.ffn.gate_proj.weight, layer.ffn.up_proj.weight, layer.ffn.down_proj.weight, packing)
             for layer in head.layers
         ]
+        weights, self.offset = _modulation(head)
         self.modulation = product(weights, packing)
         self.norm: Product = unit_rms(eps.pop(), self.width, self.like)
 

@@ -1,4 +1,4 @@
-"""Products with fixed weights, as plain functions: the step of a small model is bound by what a call costs.
+"""Products with fixed weights, as plain functions, for models and machines that `unisono.native` has no kernels for.
 
 Weights in 8 or 16 bits are for machines whose speed is that of reading them: a CPU at batch one.
 Axes: M rows, I inputs, O outputs, C width.
@@ -15,15 +15,14 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-PACKINGS = ("none", "blocked", "half", "int8")
+PACKINGS = ("none", "half", "int8")
 # Parameters up to which weights are copied into fused products: the step of a small model is bound by the number of
 # calls, that of a large one by memory.
 FUSED_LIMIT = 64_000_000
 FEW_ROWS = 32  # up to which oneDNN reads large float32 weights faster
-# Weights from which float32 products of few rows are left to oneDNN (docs/performance.md): at two rows, both of
-# guidance's, it reads a large matrix 1.6 times as fast as the default does, in blocks filled up to four rows 2.3 times.
+# Weights from which float32 products of few rows are left to oneDNN: at two rows, both of guidance's, it reads a large
+# matrix 1.6 times as fast as the default does.
 LARGE = 1_000_000
-BLOCK_ROWS = 4
 LEAST_ROWS = 4  # from which on the float32 product of a row is the same whatever the number of rows
 KERNEL_STEP = 16  # the packed kernel reads inputs in steps of this, past the end of rows that are no multiple of it
 
@@ -38,7 +37,7 @@ def check_packing(packing: str) -> None:
 
 
 def row_format(weight: torch.Tensor, packing: str) -> torch.dtype:
-    """What rows are given in to a product, and come out in: bfloat16 for packed weights, which is their kernel's."""
+    """What rows are given in to a product, and come out in: bfloat16 for torch's kernel of int8 weights."""
     return torch.bfloat16 if packing == "int8" else weight.dtype
 
 
@@ -46,19 +45,16 @@ def row_format(weight: torch.Tensor, packing: str) -> torch.dtype:
 def product(weight: torch.Tensor, packing: str) -> Product:
     """The product with a weight [O, I], which is copied where it is packed.
 
-    int8 keeps one scale per output; its error is about 0.7 % of the result's norm. "half" rounds weights to float16 and
-    nothing else, an error of .02 %, none where they are stored so. "blocked" copies large float32 weights on a CPU into
-    the order in which they are read fastest and gives the same numbers. Raises ValueError for an unknown packing.
+    int8 keeps one scale per output; its error is about 0.8 % of the result's norm. "half" rounds weights to float16 and
+    nothing else, an error of .02 %, none where they are stored so. Raises ValueError for an unknown packing.
     """
     check_packing(packing)
     fixed = weight.detach()
-    if packing == "int8":
-        return _int8_product(fixed)
-    if packing == "half":
-        return _half_product(fixed)
+    if packing != "none":
+        return _int8_product(fixed) if packing == "int8" else _half_product(fixed)
     large = fixed.numel() >= LARGE and fixed.device.type == "cpu" and fixed.dtype == torch.float32
     if large and torch.backends.mkldnn.is_available():
-        return _blocked_product(fixed) if packing == "blocked" else _large_product(fixed)
+        return _large_product(fixed)
     return lambda rows: steady(fixed, rows)
 
 
@@ -70,20 +66,6 @@ def _large_product(weight: torch.Tensor) -> Product:
         if 1 < rows.shape[0] <= FEW_ROWS:
             return kernel(rows, weight, None, "none", [], "")
         return functional.linear(rows, weight)
-
-    return multiply
-
-
-def _blocked_product(weight: torch.Tensor) -> Product:
-    """The float32 product of a large weight in blocks, for which fewer than `BLOCK_ROWS` rows are filled up."""
-    blocked = torch.ops.mkldnn._reorder_linear_weight(weight, BLOCK_ROWS)
-    kernel = torch.ops.mkldnn._linear_pointwise
-
-    def multiply(rows: torch.Tensor) -> torch.Tensor:
-        count = rows.shape[0]
-        if count < BLOCK_ROWS:
-            rows = functional.pad(rows, (0, 0, 0, BLOCK_ROWS - count))
-        return kernel(rows, blocked, None, "none", [], "")[:count]
 
     return multiply
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
+import mmap
 import os
 from functools import cache
 from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
 
 import torch
+from torch.nn import functional
 
 BLOCK = 64  # outputs that lie together in a packed weight
 LANES = 16  # widths that kernels read in whole vectors are multiples of this
@@ -18,17 +21,16 @@ Pointer, Long = ctypes.c_void_p, ctypes.c_long
 
 
 class Weight(ctypes.Structure):
-    """A packed weight, see `kernels.h`."""
+    """A weight as kernels take it, see `kernels.h`."""
 
-    _fields_ = (("values", Pointer), ("scales", Pointer), ("inputs", Long), ("outputs", Long))
+    _fields_ = (("values", Pointer), ("scales", Pointer), ("kind", Long), ("inputs", Long), ("outputs", Long))
 
 
+KINDS = ("half", "int8", "none")  # packings, in the order of kernels.h
 SIGNATURES = {
-    "product": (None, [Pointer, Pointer, Pointer, Long, Long]),
-    "plain_product": (None, [Pointer, Pointer, Pointer, Long, Long, Long, Long]),
-    "llama_step": (ctypes.c_int, [Pointer, Long, Pointer, Pointer, Long, Pointer, Pointer, Long, Pointer, Pointer]),
-    "head_modulate": (ctypes.c_int, [Pointer, Long, Long, Pointer, Pointer, Pointer]),
-    "head_velocity": (ctypes.c_int, [Pointer, Long, Long, Pointer, Pointer, Pointer]),
+    "llama_step": (ctypes.c_int, [Pointer, Long, Pointer, Pointer, Long, Pointer, Pointer, Long, Pointer, Pointer, Long]),
+    "head_modulate": (ctypes.c_int, [Pointer, Long, Long, Pointer, Pointer, Pointer, Long]),
+    "head_velocity": (ctypes.c_int, [Pointer, Long, Long, Pointer, Pointer, Pointer, Long]),
 }
 
 
@@ -61,26 +63,65 @@ def padded(outputs: int) -> int:
     return -(-outputs // BLOCK) * BLOCK
 
 
-class Packed:
-    """A weight [O, I] as kernels read it: float16, or int8 with one scale an output. `weight` is the structure."""
+def large_pages(size: int) -> torch.Tensor:
+    """Room for some bytes, uint8 [size], in pages of 2 MB where the system has them: what is read through once a token
+    costs a look into page tables every 4 KB else."""
+    page = 1 << 21
+    private = {"flags": mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS} if hasattr(mmap, "MAP_PRIVATE") else {}
+    room = mmap.mmap(-1, size + page, **private)
+    if hasattr(mmap, "MADV_HUGEPAGE"):
+        with contextlib.suppress(OSError):
+            room.madvise(mmap.MADV_HUGEPAGE)
+    whole = torch.frombuffer(room, dtype=torch.uint8)
+    first = -whole.data_ptr() % page
+    return whole[first : first + size]
 
-    def __init__(self, weight: torch.Tensor, whole: bool = False) -> None:
+
+class Weights:
+    """Weights [O, I] as kernels read them, kept as long as this is.
+
+    Args:
+        packing: "half" rounds to float16, "int8" keeps one scale an output, "none" reads float32 weights where they are.
+    """
+
+    def __init__(self, packing: str) -> None:
+        self.packing, self.kept = packing, []
+
+    def numbers(self, values: torch.Tensor) -> int:
+        """The address of float32 numbers."""
+        self.kept.append(values.detach().contiguous())
+        return self.kept[-1].data_ptr()
+
+    def add(self, weight: torch.Tensor) -> Weight:
+        """A weight's structure."""
         outputs, inputs = weight.shape
-        self.scales = None
-        if whole:
-            scales = weight.float().abs().amax(1).clamp_min(1e-12) / 127  # [O]
-            weight = (weight.float() / scales[:, None]).round()
-            self.scales = torch.zeros(padded(outputs)).index_copy_(0, torch.arange(outputs), scales)
-        form = torch.int8 if whole else torch.float16
-        filled = torch.zeros(padded(outputs), inputs, dtype=form)
-        filled[:outputs] = weight
-        self.values = filled.view(-1, BLOCK, inputs).transpose(1, 2).contiguous()  # [O / 64, I, 64]
-        self.outputs = outputs
-        self.weight = Weight(
-            self.values.data_ptr(), None if self.scales is None else self.scales.data_ptr(), inputs, outputs
-        )
+        about = KINDS.index(self.packing), inputs, outputs
+        if self.packing == "none":
+            return Weight(self.numbers(weight), None, *about)
+        scales, form = None, torch.float16
+        if self.packing == "int8":
+            form = torch.int8
+            scale = weight.abs().amax(1).clamp_min(1e-12) / 127  # [O]
+            weight = (weight / scale[:, None]).round()
+            scales = self.numbers(functional.pad(scale, (0, padded(outputs) - outputs)))
+        filled = functional.pad(weight.to(form), (0, 0, 0, padded(outputs) - outputs))
+        blocks = filled.view(-1, BLOCK, inputs).transpose(1, 2)  # [O / 64, I, 64]
+        self.kept.append(large_pages(filled.nbytes).view(form).view(blocks.shape).copy_(blocks))
+        return Weight(self.kept[-1].data_ptr(), scales, *about)
 
 
-def all_weights(parts: list[Packed]) -> ctypes.Array[Weight]:
-    """Weights one after the other, as kernels take those of all layers; the parts have to be kept as long."""
-    return (Weight * len(parts))(*(part.weight for part in parts))
+def fits(like: torch.Tensor, packing: str, *widths: int) -> bool:
+    """Whether there are kernels for a model with weights like this one, whose rows have these widths."""
+    return (
+        library() is not None
+        and packing in KINDS
+        and like.device.type == "cpu"
+        and like.dtype == torch.float32
+        and all(width > 0 and width % BLOCK == 0 for width in widths)
+    )
+
+
+def run(name: str, *arguments: object) -> None:
+    """Call a kernel with torch's number of threads. Raises MemoryError where it had too little."""
+    if getattr(library(), name)(*arguments, torch.get_num_threads()):
+        raise MemoryError(f"no memory for {name}")

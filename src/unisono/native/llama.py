@@ -1,4 +1,4 @@
-"""A step of a small Llama on float16 weights in one call. Axes as in `lm.backbone`."""
+"""A step of a Llama in one call. Axes as in `lm.backbone`."""
 
 from __future__ import annotations
 
@@ -8,11 +8,15 @@ from collections.abc import Sequence
 import torch
 
 from unisono.lm.llama import Llama
-from unisono.native.library import BLOCK, LANES, Long, Packed, Pointer, Weight, library
+from unisono.native.library import LANES, Long, Pointer, Weight, Weights, fits, run
 
 
 class _Layer(ctypes.Structure):
-    _fields_ = (("qkv", Weight), ("out", Weight), ("both", Weight), ("down", Weight))
+    _fields_ = (
+        *((name, Weight) for name in ("q", "k", "v", "out", "gate", "up", "down")),
+        ("before", Pointer),
+        ("between", Pointer),
+    )
 
 
 class _Llama(ctypes.Structure):
@@ -28,39 +32,28 @@ class NativeLlama:
     """What `LlamaBackbone` steps with where `takes` says so."""
 
     @torch.no_grad()
-    def __init__(self, model: Llama) -> None:
-        sizes, self.model = model.sizes, model
-        self.packed: list[Packed] = []
+    def __init__(self, model: Llama, packing: str) -> None:
+        sizes, self.model, self.weights = model.sizes, model, Weights(packing)
+        add, numbers = self.weights.add, self.weights.numbers
         layers = []
         for layer in model.layers:
             attention, mlp = layer.self_attn, layer.mlp
-            before, between = layer.input_layernorm.weight, layer.post_attention_layernorm.weight
-            qkv = torch.cat([attention.q_proj.weight, attention.k_proj.weight, attention.v_proj.weight]) * before
-            both = torch.cat([mlp.gate_proj.weight, mlp.up_proj.weight]) * between
-            parts = [Packed(part) for part in (qkv, attention.o_proj.weight, both, mlp.down_proj.weight)]
-            self.packed += parts
-            layers.append(_Layer(*(part.weight for part in parts)))
+            products = (attention.q_proj, attention.k_proj, attention.v_proj, attention.o_proj)
+            products += (mlp.gate_proj, mlp.up_proj, mlp.down_proj)
+            norms = layer.input_layernorm, layer.post_attention_layernorm
+            layers.append(_Layer(*(add(part.weight) for part in products), *(numbers(norm.weight) for norm in norms)))
         self.layers = (_Layer * len(layers))(*layers)
-        self.norm = model.norm.weight.detach().clone()
-        self.about = _Llama(
-            self.layers, self.norm.data_ptr(), len(layers), sizes.hidden, sizes.inner, sizes.heads, sizes.kv_heads,
-            sizes.head_dim, sizes.eps,
-        )  # fmt: skip
+        shape = sizes.hidden, sizes.inner, sizes.heads, sizes.kv_heads, sizes.head_dim
+        self.about = _Llama(self.layers, numbers(model.norm.weight), len(layers), *shape, sizes.eps)
         self.tables: tuple[torch.Tensor, torch.Tensor] | None = None
 
     @staticmethod
-    def takes(model: Llama) -> bool:
-        """Whether there are kernels, and the model is of a shape for them."""
-        sizes, weight = model.sizes, model.norm.weight
-        widths = (sizes.hidden, sizes.heads * sizes.head_dim, sizes.kv_heads * sizes.head_dim, 2 * sizes.inner)
-        return (
-            library() is not None
-            and weight.device.type == "cpu"
-            and weight.dtype == torch.float32
-            and not (sizes.attention_bias or sizes.mlp_bias)
-            and all(width % BLOCK == 0 for width in widths)
-            and sizes.head_dim % LANES == 0
-        )
+    def takes(model: Llama, packing: str) -> bool:
+        """Whether there are kernels for a model."""
+        sizes = model.sizes
+        widths = sizes.hidden, sizes.inner, sizes.heads * sizes.head_dim, sizes.kv_heads * sizes.head_dim
+        plain = not (sizes.attention_bias or sizes.mlp_bias) and sizes.head_dim % LANES == 0
+        return plain and fits(model.norm.weight, packing, *widths)
 
     def step(
         self, embeds: torch.Tensor, stored: torch.Tensor, places: Sequence[int], positions: Sequence[int]
@@ -78,13 +71,9 @@ class NativeLlama:
         size = stored.shape[-3] * capacity * stored.shape[-1]
         if self.tables is None or len(self.tables[0]) < capacity:
             self.tables = self.model.rope(capacity, stored)
+        cosine, sine = (table.data_ptr() for table in self.tables)
         hidden = embeds.clone(memory_format=torch.contiguous_format)
-        longs = ctypes.c_long * rows
-        failed = library().llama_step(
-            ctypes.byref(self.about), rows, hidden.data_ptr(), stored.data_ptr(), stored.stride(0),
-            longs(*(place * size for place in places)), longs(*positions), capacity,
-            self.tables[0].data_ptr(), self.tables[1].data_ptr(),
-        )  # fmt: skip
-        if failed:
-            raise MemoryError("no memory for a step of the language model")
+        longs = Long * rows
+        cache = stored.data_ptr(), stored.stride(0), longs(*(place * size for place in places)), longs(*positions)
+        run("llama_step", ctypes.byref(self.about), rows, hidden.data_ptr(), *cache, capacity, cosine, sine)
         return hidden

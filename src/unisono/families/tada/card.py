@@ -34,7 +34,7 @@ class Card:
         pause_text: what stands for a pause in the text that the model reads, so that its sound falls silent; "" =
             nothing, the bits of the gap alone make the pause.
         carry: last tokens of a sentence that the next one hears behind the voice, so that the melody goes on.
-        quantize: packing of the weights on a CPU when the user names none: "int8", "half", "blocked" or "none".
+        quantize: packing of the weights on a CPU when the user names none: "int8", "half" or "none".
         options: generation options, under our names or the published ones.
     """
 

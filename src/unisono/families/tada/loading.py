@@ -44,7 +44,7 @@ def load(
         device: of all parts. dtype: of the language model; the codec stays in float32.
         tokenizer: folder, `tokenizer.json` or hub name of a tokenizer in place of the model's own.
         codec: folder or hub name of a codec in place of the model's own, see `find_codec`.
-        quantize: "int8", "half", "blocked" (CPU, float32) or "none"; None = what the card says, where it can be done.
+        quantize: "int8", "half" (CPU, float32) or "none"; None = what the card says, where it can be done.
         language: of texts and recordings, which picks the aligner: en ar zh de es fr it ja pl pt; None = the card's.
 
     Raises:

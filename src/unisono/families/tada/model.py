@@ -243,8 +243,7 @@ class TadaForCausalLM(Checkpoint, nn.Module):
     def quantize(self, packing: str) -> TadaForCausalLM:
         """Generate on packed weights, or as they are, "none"; training and saving do not change.
 
-        "int8", "half" (float16 weights, all else in float32) and "blocked" (float32 copies in the order in which they
-        are read fastest: the same numbers, twice the memory) are for CPUs.
+        "int8" and "half" (float16) weights, all else in float32, are for CPUs.
 
         Raises:
             InputError: an unknown packing, or one that this model's device or number format cannot take.
