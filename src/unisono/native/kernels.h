@@ -19,7 +19,6 @@
 #define EXPORT __attribute__((visibility("default")))
 #define INLINE static inline __attribute__((always_inline))
 #define BLOCK 64 /* outputs that lie together in a packed weight */
-#define AHEAD 2048 /* bytes by which weights are asked for before they are read */
 #define RUN (4 * WIDTH) /* outputs that are summed together */
 #define SHARED (1 << 18) /* weights from which threads share a product */
 
@@ -43,8 +42,6 @@ INLINE void run(const int rows, const int whole, const char *values, const float
         for (int v = 0; v < 4; v++) sums[r][v] = zero();
     for (long i = 0; i < inputs; i++, values += step) {
         Vector read[4];
-        _mm_prefetch(values + AHEAD, _MM_HINT_T0);
-        if (!whole) _mm_prefetch(values + AHEAD + 64, _MM_HINT_T0);
         for (int v = 0; v < 4; v++)
             read[v] = whole ? load_int8((const int8_t *)values + v * WIDTH) : load_half((const uint16_t *)values + v * WIDTH);
         for (int r = 0; r < rows; r++) {
