@@ -18,7 +18,7 @@ from torch.nn import functional
 from unisono.lm import few
 from unisono.lm.llama import KeyValues, Layer, Llama, rotate
 from unisono.lm.norms import RMSNorm
-from unisono.lm.packing import FUSED_LIMIT, Product, feed_forward, product, row_format, unit_rms
+from unisono.lm.packing import FEW_ROWS, FUSED_LIMIT, Product, feed_forward, product, row_format, unit_rms
 from unisono.native import NativeLlama
 
 PREFIXES = 4  # prefills kept: a voice each
@@ -137,28 +137,39 @@ class LlamaBackbone:
     ) -> tuple[torch.Tensor, LlamaCache]:
         """As `Backbone.start`."""
         past = embeds.shape[1]
-        hidden, kept = self._prefill(embeds, min(shared, past)) if past else (embeds, None)
         shape = (len(self.model.layers), len(branches), 2 * self.kv_heads, max(capacity, past + 1), self.head_dim)
         stored = embeds.new_empty(shape)
-        if kept is not None:
-            for index, pair in enumerate(kept):
-                stored[index, :, :, :past] = torch.cat(pair, 1)[branches]
+        hidden = embeds
+        if past:
+            hidden, filled = self._prefill(embeds, min(shared, past))
+            stored[:, :, :, :past] = filled[:, branches]
         return hidden, LlamaCache(stored, past)
 
-    def _prefill(self, embeds: torch.Tensor, shared: int) -> tuple[torch.Tensor, list[KeyValues]]:
-        """Run [R', P, H] in two parts, the first of which is kept from call to call.
+    def _prefill(self, embeds: torch.Tensor, shared: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """Run [R', P, H] -> hidden and the cache [layers, R', 2k, P, d], in two parts, the first of which is kept from
+        call to call.
 
         The parts are the same whether the first is at hand or not, so that the numbers are.
         """
-        if not 0 < shared < embeds.shape[1]:
-            return self.model(embeds)
+        if shared < 1:
+            hidden, kept = self.model(embeds)
+            return hidden, _stacked(kept)
         first, rest = embeds.split([shared, embeds.shape[1] - shared], 1)
         known = next((entry for entry in self.prefixes if torch.equal(entry.embeds, first)), None)
         if known is None:
             known = _Prefix(first.clone(), *self.model(first))
             self.prefixes.appendleft(known)
-        hidden, kept = self.model(rest, known.kept)
-        return torch.cat([known.hidden, hidden], 1), kept
+        rows, more, width = rest.shape
+        if not more:
+            return known.hidden, _stacked(known.kept)
+        if self.native is None or rows * more > FEW_ROWS:
+            hidden, kept = self.model(rest, known.kept)
+            return torch.cat([known.hidden, hidden], 1), _stacked(kept)
+        filled = functional.pad(_stacked(known.kept), (0, 0, 0, more))
+        places = [row for row in range(rows) for _ in range(more)]  # positions of a row in their order: each is heard
+        positions = [*range(shared, shared + more)] * rows  # by those behind it
+        hidden = self.native.step(rest.reshape(-1, width), filled, places, positions)
+        return torch.cat([known.hidden, hidden.view(rest.shape)], 1), filled
 
     def step(self, embeds: torch.Tensor, cache: LlamaCache) -> torch.Tensor:
         """As `Backbone.step`."""
@@ -223,6 +234,11 @@ class LlamaBackbone:
                 torch.cat([sin, sin.new_zeros(capacity, left, self.head_dim)], 1),
             )
         return self.tables
+
+
+def _stacked(kept: list[KeyValues]) -> torch.Tensor:
+    """Keys, then values, of all layers: [layers, R', 2k, P, d]."""
+    return torch.stack([torch.cat(pair, 1) for pair in kept])
 
 
 @torch.no_grad()

@@ -223,7 +223,8 @@ static void attend(const float *query, const float *keys, const float *values, l
 /* One position of every row: x [R, H], changed to hidden states after the final norm.
 
    stored: keys, then values, of all layers; row r of layer l begins at stored + l · layer_step + places[r], [2k, N, d].
-   positions: [R], how far each row is filled; the new position is written there.
+   positions: [R], how far each row is filled; the new position is written there. Rows may be positions of one sequence in
+   their order: each sees those before it.
    cosine, sine: [≥ N, d], the sine's first half negated. Returns 0, or 1 where memory ran out. */
 EXPORT int llama_step(const Llama *model, long rows, float *x, float *stored, long layer_step, const long *places,
                       const long *positions, long capacity, const float *cosine, const float *sine, long threads) {

@@ -58,7 +58,7 @@ class NativeLlama:
     def step(
         self, embeds: torch.Tensor, stored: torch.Tensor, places: Sequence[int], positions: Sequence[int]
     ) -> torch.Tensor:
-        """One position of every row.
+        """One position of every row. Rows may be positions of one sequence, in their order.
 
         Args:
             embeds: float32 [R, H]. stored: [layers, .., 2k, N, d], contiguous. places: which of the [2k, N, d] of a
