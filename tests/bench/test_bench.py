@@ -162,7 +162,7 @@ def test_the_budget_counts_what_is_read():
 def test_the_machine_is_described():
     found = machine("cpu")
     assert found["processor"] and found["cores"] >= 1 and "torch" in versions()
-    assert peak_memory_mb("cpu") > 10 and read_bandwidth("cpu", repeats=1, size=1 << 20) > 0
+    assert peak_memory_mb("cpu") > 10 and all(each > 0 for each in read_bandwidth("cpu", repeats=2, size=1 << 20))
 
 
 def test_quantiles_lie_between_their_neighbours():

@@ -19,7 +19,7 @@ def script():
 
 
 def test_the_page_s_tables_are_made_anew_and_the_rest_is_kept(script, tiny_folder, monkeypatch):
-    monkeypatch.setattr("unisono.bench.benchmark.read_bandwidth", lambda device: 1e10)
+    monkeypatch.setattr("unisono.bench.benchmark.read_bandwidth", lambda device: [1e10])
     settings = Settings(model=str(tiny_folder), device="cpu", text="hello", runs=1, against="reference")
     report = measure(settings)
     report["details"]["load_before"] = 9.0

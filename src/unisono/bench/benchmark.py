@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
+from statistics import median
 from typing import Any, NamedTuple
 
 import torch
@@ -70,7 +71,7 @@ def measure(settings: Settings, progress: Callable[[str], None] = lambda line: N
     firsts = _first_samples(loaded, settings, text, runs)
     alone = [ours() for _ in range(runs)] if theirs is None else []
     peak = peak_memory_mb(loaded.device)  # before the reference and the reading of memory take their own
-    bandwidth = read_bandwidth(loaded.device)
+    readings = read_bandwidth(loaded.device)
     pairs = []
     for index in range(runs if theirs is not None else 0):
         progress(f"pair {index + 1} of {runs}")
@@ -89,7 +90,7 @@ def measure(settings: Settings, progress: Callable[[str], None] = lambda line: N
             pairs=pairs,
             first_samples=firsts,
             peak_mb=peak,
-            bandwidth=max(bandwidth, read_bandwidth(loaded.device)),
+            bandwidth=median([*readings, *read_bandwidth(loaded.device)]),
         )
     )
 
@@ -102,7 +103,7 @@ def load(settings: Settings) -> Loaded:
     device = hub.check_device(settings.device or hub.best_device())
     dtype = settings.dtype or ("float32" if device == "cpu" else "bfloat16")
     if settings.threads is not None:
-        os.environ["OMP_NUM_THREADS"] = str(settings.threads)  # no helpers beside them
+        os.environ["OMP_NUM_THREADS"] = str(settings.threads)  # many texts are not shared out either
         torch.set_num_threads(settings.threads)
     given = {} if settings.quantize is None else {"quantize": settings.quantize}
     if is_random(settings.model):

@@ -67,14 +67,14 @@ def peak_memory_mb(device: str) -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6
 
 
-def read_bandwidth(device: str, repeats: int = 5, size: int = READ_BYTES) -> float:
-    """Bytes a second that the threads in use read from memory: the best of some sums over `size` bytes.
+def read_bandwidth(device: str, repeats: int = 5, size: int = READ_BYTES) -> list[float]:
+    """Bytes a second that the threads in use read from memory in each of some sums over `size` bytes.
 
     A sum reads and does not write, as products with weights do; a copy would count writes too.
     """
     numbers = torch.ones(size // 4, device=device)
     seconds = [_seconds(numbers.sum, device) for _ in range(repeats + 1)]
-    return size / min(seconds[1:])
+    return [size / each for each in seconds[1:]]
 
 
 def synchronize(device: str) -> None:

@@ -47,7 +47,7 @@ class Measured:
         laps, apart: the pass with timers, by part and as a whole.
         runs: clean passes of the engine. pairs: with those of what it was compared with.
         first_samples: seconds from call to first samples. peak_mb: before anything else ran in this process.
-        bandwidth: bytes read a second.
+        bandwidth: bytes read a second, the median before and after the runs.
     """
 
     settings: Settings

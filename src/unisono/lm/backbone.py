@@ -155,7 +155,7 @@ class LlamaBackbone:
             hidden, kept = self.model(embeds)
             return hidden, _stacked(kept)
         first, rest = embeds.split([shared, embeds.shape[1] - shared], 1)
-        known = next((entry for entry in self.prefixes if torch.equal(entry.embeds, first)), None)
+        known = next((entry for entry in tuple(self.prefixes) if torch.equal(entry.embeds, first)), None)
         if known is None:
             known = _Prefix(first.clone(), *self.model(first))
             self.prefixes.appendleft(known)
@@ -225,15 +225,16 @@ class LlamaBackbone:
 
     def rope_tables(self, capacity: int, like: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Tables [≥ N, h + 2k, d] that turn queries and keys and leave values as they are, kept from call to call."""
-        kept = None if self.tables is None else self.tables[0]
+        tables = self.tables  # another thread may put others in their place
+        kept = None if tables is None else tables[0]
         if kept is None or len(kept) < capacity or (kept.device, kept.dtype) != (like.device, like.dtype):
             turned, left = (self.heads + self.kv_heads, self.kv_heads)
             cos, sin = (table[:, None].repeat(1, turned, 1) for table in self.model.rope(capacity, like))
-            self.tables = (
+            self.tables = tables = (
                 torch.cat([cos, cos.new_ones(capacity, left, self.head_dim)], 1),
                 torch.cat([sin, sin.new_zeros(capacity, left, self.head_dim)], 1),
             )
-        return self.tables
+        return tables
 
 
 def _stacked(kept: list[KeyValues]) -> torch.Tensor:

@@ -7,7 +7,7 @@ call runs a whole step of the language model, or of the flow head, and reads as 
 """
 
 from unisono.native.head import NativeHead
-from unisono.native.library import library
+from unisono.native.kernels import library
 from unisono.native.llama import NativeLlama
 
 __all__ = ["NativeHead", "NativeLlama", "library"]

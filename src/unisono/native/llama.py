@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import torch
 
 from unisono.lm.llama import Llama
-from unisono.native.library import LANES, Long, Pointer, Weight, Weights, fits, run
+from unisono.native.kernels import LANES, Long, Pointer, Weight, Weights, fits, run
 
 
 class _Layer(ctypes.Structure):
@@ -69,9 +69,10 @@ class NativeLlama:
         """
         rows, capacity = len(embeds), stored.shape[-2]
         size = stored.shape[-3] * capacity * stored.shape[-1]
-        if self.tables is None or len(self.tables[0]) < capacity:
-            self.tables = self.model.rope(capacity, stored)
-        cosine, sine = (table.data_ptr() for table in self.tables)
+        tables = self.tables  # another thread may put others in their place
+        if tables is None or len(tables[0]) < capacity:
+            self.tables = tables = self.model.rope(capacity, stored)
+        cosine, sine = (table.data_ptr() for table in tables)
         hidden = embeds.clone(memory_format=torch.contiguous_format)
         longs = Long * rows
         cache = stored.data_ptr(), stored.stride(0), longs(*(place * size for place in places)), longs(*positions)

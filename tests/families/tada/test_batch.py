@@ -7,7 +7,7 @@ import torch
 from unisono import hub
 from unisono.errors import GenerationError, InputError
 from unisono.families.tada import choices
-from unisono.families.tada.engine import Engine, spare_cores
+from unisono.families.tada.engine import lanes
 from unisono.families.tada.rows import Rows
 from unisono.lm import graphs
 from unisono.lm.packing import steady
@@ -97,29 +97,36 @@ def test_batch_rows_may_rest_and_take_nobodys_room(tiny_model):
     assert np.abs(sound - alone).max() <= 1e-4
 
 
-@pytest.mark.parametrize("helpers", [1, 2])
-def test_batch_with_helpers_says_what_is_said_without(tiny_model, helpers):
-    engine = Engine(tiny_model.model, rows=2, helpers=helpers)
-    jobs = [tiny_model.submit(engine, text, seed=3) for text in TEXTS]
-    given_up = tiny_model.submit(engine, TEXTS[1], seed=4)
-    for _ in range(40):
-        engine.step()
-    engine.cancel(given_up)
-    for text, job in zip(TEXTS, jobs, strict=True):
-        made, alone = engine.finish(job), list(tiny_model.stream(text, seed=3))
-        assert len(made) == len(alone)
-        for piece, one in zip(made, alone, strict=True):
-            check_row(piece, one)
-    assert given_up.done and not engine.running and not engine.waiting
+@pytest.mark.parametrize("threads", [2, 3, 5])
+def test_batch_on_several_threads_says_what_is_said_on_one(tiny_model, monkeypatch, threads):
+    monkeypatch.setattr("unisono.families.tada.speech.lanes", lambda model: threads)
+    seen = []
+    made = tiny_model.say(TEXTS, seed=3, progress=lambda *far: seen.append(far))
+    for one, text in zip(made, TEXTS, strict=True):
+        check_row(one, tiny_model.say(text, seed=3))
+    assert seen[-1][0] == seen[-1][1] and [done for done, _ in seen] == sorted(done for done, _ in seen)
 
 
-def test_spare_cores_help_where_nobody_asked_for_few_threads(tiny_model, monkeypatch):
+def test_batch_on_several_threads_gives_up_where_one_text_fails(tiny_model, monkeypatch):
+    monkeypatch.setattr("unisono.families.tada.speech.lanes", lambda model: 2)
+    pick, calls = choices.pick, []
+
+    def spoiled(model, plan, seen, solved):
+        calls.append(1)
+        return pick(model, plan, seen, solved * (float("nan") if len(calls) == 3 else 1))
+
+    monkeypatch.setattr(choices, "pick", spoiled)
+    with pytest.raises(GenerationError, match="finite"):
+        tiny_model.say(TEXTS, seed=3)
+
+
+def test_several_threads_where_nobody_asked_for_few(tiny_model, monkeypatch):
     monkeypatch.setattr("torch.get_num_threads", lambda: 1)
     monkeypatch.setattr("os.sched_getaffinity", lambda process: set(range(2)), raising=False)
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
-    assert spare_cores(tiny_model.model) == 2
+    assert lanes(tiny_model.model) == 2
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    assert spare_cores(tiny_model.model) == 0
+    assert lanes(tiny_model.model) == 1
 
 
 def test_batch_row_that_fails_does_not_stop_the_others(tiny_model, monkeypatch):

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Callable, Collection
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from collections.abc import Callable, Collection, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from threading import Event
 
 import torch
 
@@ -24,7 +25,7 @@ from unisono.interface import Speech
 
 ROWS = 16  # that step together: beyond it a processor gains little
 ROWS_ACCELERATED = 64
-MOST_HELPERS = 4
+MOST_LANES = 4  # threads over which many texts are shared out
 
 
 @dataclass(eq=False)
@@ -42,22 +43,10 @@ class Job:
     error: Exception | None = None
     task: Task | None = None
     row: Row | None = None
-    coming: Future[Task] | None = None  # what a helper works at
 
 
-class Ended(Exception):
-    """Some work has nothing more to be done."""
-
-
-def spare_cores(model: TadaForCausalLM) -> int:
-    """Helpers of an engine: one a core where steps run on one thread, none where somebody asked for few threads.
-
-    While they work the steps wait more often than not: texts of a length end together.
-    """
-    if model.device.type != "cpu" or torch.get_num_threads() > 1 or "OMP_NUM_THREADS" in os.environ:
-        return 0
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return min(cores, MOST_HELPERS) if cores > 1 else 0
+Begin = Callable[[deque[Speech]], Work[None]]
+"""Makes a job's work, which puts its sound into the queue it is given (`live.saying`, `live.streaming`)."""
 
 
 class Engine:
@@ -65,23 +54,16 @@ class Engine:
 
     Args:
         rows: at most so many at once; further jobs wait for their turn. None = as the device has it.
-        helpers: threads that make the sound of sentences whose slots are there, and plan the next ones, while the
-            others step; each job's work is done by one at a time, so that it says what it would say.
     """
 
-    def __init__(self, model: TadaForCausalLM, rows: int | None = None, helpers: int = 0) -> None:
+    def __init__(self, model: TadaForCausalLM, rows: int | None = None) -> None:
         self.rows = Rows(model)
-        self.helpers = ThreadPoolExecutor(helpers) if helpers else None
         self.most = rows or (ROWS if model.device.type == "cpu" else ROWS_ACCELERATED)
         self.waiting: deque[Job] = deque()
         self.running: list[Job] = []
 
-    def submit(self, begin: Callable[[deque[Speech]], Work[None]]) -> Job:
-        """Add a job; it starts when there is room.
-
-        Args:
-            begin: makes the work, which puts its sound into the queue it is given (`live.saying`, `live.streaming`).
-        """
+    def submit(self, begin: Begin) -> Job:
+        """Add a job; it starts when there is room."""
         pieces: deque[Speech] = deque()
         job = Job(begin(pieces), pieces)
         self.waiting.append(job)
@@ -95,8 +77,6 @@ class Engine:
             self.waiting.remove(job)
         if job.row is not None:
             self.rows.leave(job.row)
-        if job.coming is not None:
-            wait([job.coming])
         self._close(job)
 
     def step(self, resting: Collection[Job] = ()) -> bool:
@@ -110,7 +90,6 @@ class Engine:
             self.running.append(job)
             self._advance(job, None)
         asleep = [job.row for job in resting]
-        self._take_up(asleep)
         gone = set(map(id, self.rows.step(asleep)))
         for job in [job for job in self.running if job.row is not None and job not in resting]:
             if job.row.error is not None:
@@ -122,38 +101,25 @@ class Engine:
                 self._advance(job, finish(job.row.plan, job.row.state))
         return bool(self.waiting or self.running)
 
-    def finish(self, job: Job) -> list[Speech]:
-        """Step until a job is done, the others with it; its pieces. Raises what ended it early."""
-        while not job.done:
+    def finish(self, job: Job, given_up: Event | None = None) -> list[Speech]:
+        """Step until a job is done, the others with it; its pieces. Raises what ended it early.
+
+        Args:
+            given_up: set by somebody who no longer wants it; then less comes.
+        """
+        while not job.done and not (given_up and given_up.is_set()):
             self.step()
         if job.error is not None:
             raise job.error
         return list(job.pieces)
 
     def _advance(self, job: Job, slots: Slots | None) -> None:
-        """Hand a job its slots and let its next task join, at once or when a helper has done what comes before."""
+        """Hand a job its slots and let its next task join, or close it where there is none."""
         job.row = None
-        if self.helpers is None or slots is None:
-            self._join(job, lambda: _next_task(job.work, slots))
-        else:
-            job.coming = self.helpers.submit(_next_task, job.work, slots)
-
-    def _take_up(self, asleep: Collection[Row | None]) -> None:
-        """Let the tasks join that helpers are done with; wait for one where nothing else can go on."""
-        coming = {job.coming: job for job in self.running if job.coming is not None}
-        if coming and all(row in asleep for row in self.rows.rows):
-            wait(coming, return_when=FIRST_COMPLETED)
-        for future, job in coming.items():
-            if future.done():
-                job.coming = None
-                self._join(job, future.result)
-
-    def _join(self, job: Job, task: Callable[[], Task]) -> None:
-        """Let a job's next task join, or close it where there is none."""
         try:
-            job.task = task()
+            job.task = _next_task(job.work, slots)
             job.row = self.rows.join(job.task.plan, job.task.draws, job.task.watch)
-        except Ended:
+        except StopIteration:
             self._close(job)
         except Exception as problem:  # of this job alone: the others go on
             self._close(job, problem)
@@ -171,17 +137,54 @@ class Engine:
 
     def _close(self, job: Job, error: Exception | None = None) -> None:
         job.work.close()
-        job.done, job.error, job.row, job.task, job.coming = True, error, None, None, None
+        job.done, job.error, job.row, job.task = True, error, None, None
         if job in self.running:
             self.running.remove(job)
 
 
 def _next_task(work: Work[None], slots: Slots | None) -> Task:
-    """What some work wants to be done after it got these slots. Raises what ended it: at its end `Ended`."""
-    try:
-        task = work.send(slots)
-        while task is None:
-            task = work.send(None)
-    except StopIteration:
-        raise Ended from None  # a future cannot hold the exception itself
+    """What some work wants to be done after it got these slots. Raises StopIteration at its end, and what ended it."""
+    task = work.send(slots)
+    while task is None:
+        task = work.send(None)
     return task
+
+
+def lanes(model: TadaForCausalLM) -> int:
+    """How many threads share out many texts: one a core where products run on one thread, else this one alone, as also
+    where somebody asked for few threads."""
+    if model.device.type != "cpu" or torch.get_num_threads() > 1 or "OMP_NUM_THREADS" in os.environ:
+        return 1
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(cores, MOST_LANES)
+
+
+def finish_all(model: TadaForCausalLM, jobs: Sequence[tuple[int, Begin]], threads: int) -> list[list[Speech]]:
+    """The pieces of all jobs, each given with about how long it will take, on an engine a thread.
+
+    What a job says does not depend on how they are shared out. Raises what ended a job early; the others are given up.
+    """
+    if threads < 2 or len(jobs) < 2:
+        engine = Engine(model)
+        return [engine.finish(job) for job in [engine.submit(begin) for _, begin in jobs]]
+    model.runner(), model.decoder  # made once, not by every thread
+    order = sorted(range(len(jobs)), key=lambda index: -jobs[index][0])
+    given_up, made = Event(), [[] for _ in jobs]
+
+    def speak(indices: Sequence[int]) -> None:
+        engine = Engine(model)
+        try:
+            for index, job in [(index, engine.submit(jobs[index][1])) for index in indices]:
+                made[index] = engine.finish(job, given_up)
+        except BaseException:
+            given_up.set()
+            raise
+
+    with ThreadPoolExecutor(threads) as pool:
+        shares = [pool.submit(speak, order[lane::threads]) for lane in range(min(threads, len(jobs)))]
+        try:
+            for share in shares:
+                share.result()
+        finally:
+            given_up.set()  # where this was interrupted
+    return made

@@ -24,7 +24,7 @@ from unisono.families.tada.aligner import Aligner
 from unisono.families.tada.card import Card, make_options
 from unisono.families.tada.continuing import check_count, continue_speech, speakable, with_recording
 from unisono.families.tada.encoder import Encoder
-from unisono.families.tada.engine import Engine, Job, spare_cores
+from unisono.families.tada.engine import Engine, Job, finish_all, lanes
 from unisono.families.tada.likeness import find_likeness
 from unisono.families.tada.live import saying, streaming
 from unisono.families.tada.model import TadaForCausalLM
@@ -131,14 +131,14 @@ class TadaSpeech:
         voices = list(voice) if isinstance(voice, Sequence) else [voice] * len(texts)
         if len(voices) != len(texts):
             raise InputError(f"got {len(voices)} voices for {len(texts)} texts: give one, or one for each text")
-        watch, engine = Counter(progress), Engine(self.model, helpers=spare_cores(self.model))
+        watch = Counter(progress)
         asked = [
             self._speaker(ArrivingText(text), own, seed, watch, given) for text, own in zip(texts, voices, strict=True)
         ]
-        jobs = [engine.submit(partial(saying, *each)) for each in asked]
-        spoken = [join(text, engine.finish(job)) for text, job in zip(texts, jobs, strict=True)]
+        jobs = [(len(text), partial(saying, *each)) for text, each in zip(texts, asked, strict=True)]
+        spoken = finish_all(self.model, jobs, lanes(self.model))
         watch.finish()
-        return spoken
+        return [join(text, pieces) for text, pieces in zip(texts, spoken, strict=True)]
 
     def submit(
         self,

@@ -29,9 +29,9 @@ class Weight(ctypes.Structure):
 
 KINDS = ("half", "int8", "none")  # packings, in the order of kernels.h
 SIGNATURES = {
-    "llama_step": (ctypes.c_int, [Pointer, Long, Pointer, Pointer, Long, Pointer, Pointer, Long, Pointer, Pointer, Long]),
-    "head_modulate": (ctypes.c_int, [Pointer, Long, Long, Pointer, Pointer, Pointer, Long]),
-    "head_velocity": (ctypes.c_int, [Pointer, Long, Long, Pointer, Pointer, Pointer, Long]),
+    "llama_step": [Pointer, Long, Pointer, Pointer, Long, Pointer, Pointer, Long, Pointer, Pointer, Long],
+    "head_modulate": [Pointer, Long, Long, Pointer, Pointer, Pointer, Long],
+    "head_velocity": [Pointer, Long, Long, Pointer, Pointer, Pointer, Long],
 }
 
 
@@ -53,9 +53,9 @@ def _opened(path: Path) -> ctypes.CDLL | None:
         opened = ctypes.CDLL(str(path))
     except OSError:  # compiled for another system
         return None
-    for name, (result, arguments) in SIGNATURES.items():
+    for name, arguments in SIGNATURES.items():
         function = getattr(opened, name)
-        function.restype, function.argtypes = result, arguments
+        function.restype, function.argtypes = ctypes.c_int, arguments
     return opened
 
 
@@ -83,7 +83,7 @@ class Weights:
     """Weights [O, I] as kernels read them, kept as long as this is.
 
     Args:
-        packing: "half" rounds to float16, "int8" keeps one scale an output, "none" reads float32 weights where they are.
+        packing: "half" rounds to float16, "int8" keeps a scale an output, "none" reads float32 weights where they are.
     """
 
     def __init__(self, packing: str) -> None:
