@@ -1,7 +1,7 @@
 # docker build -t unisono . && docker run --rm -p 127.0.0.1:8000:8000 -e UNISONO_API_KEY=... unisono
 FROM python:3.12-slim AS build
 WORKDIR /src
-# a compiler for the kernels of src/unisono/native; without it torch does their work, more slowly
+# a compiler for the kernels of src/unisono/lm/native; without it torch does their work, more slowly
 RUN apt-get update && apt-get install -y --no-install-recommends gcc libc6-dev && rm -rf /var/lib/apt/lists/*
 RUN python -m venv /opt/unisono
 COPY constraints.txt ./

@@ -33,7 +33,7 @@ def home(tmp_path_factory: pytest.TempPathFactory):
 @pytest.fixture
 def without_kernels(monkeypatch):
     """As on a machine that has no compiled kernels."""
-    from unisono.native import library
+    from unisono.lm.native import library
 
     monkeypatch.setenv("UNISONO_KERNELS", "off")
     library.cache_clear()

@@ -17,9 +17,9 @@ from torch.nn import functional
 
 from unisono.lm import few
 from unisono.lm.llama import KeyValues, Layer, Llama, rotate
+from unisono.lm.native import NativeLlama
 from unisono.lm.norms import RMSNorm
 from unisono.lm.packing import FEW_ROWS, FUSED_LIMIT, Product, feed_forward, product, row_format, unit_rms
-from unisono.native import NativeLlama
 
 PREFIXES = 4  # prefills kept: a voice each
 

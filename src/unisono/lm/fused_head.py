@@ -13,8 +13,8 @@ import torch
 from torch.nn import functional
 
 from unisono.lm.head import FlowHead, Modulation
+from unisono.lm.native import NativeHead
 from unisono.lm.packing import Product, feed_forward, product, row_format, steady, unit_rms
-from unisono.native import NativeHead
 
 
 class FusedHead:

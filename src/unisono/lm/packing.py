@@ -1,4 +1,4 @@
-"""Products with fixed weights, as plain functions, for models and machines that `unisono.native` has no kernels for.
+"""Products with fixed weights, as plain functions, for models and machines that `unisono.lm.native` has no kernels for.
 
 Weights in 8 or 16 bits are for machines whose speed is that of reading them: a CPU at batch one.
 Axes: M rows, I inputs, O outputs, C width.

@@ -6,8 +6,8 @@ call runs a whole step of the language model, or of the flow head, and reads as 
 `UNISONO_KERNELS=off` leaves them away.
 """
 
-from unisono.native.head import NativeHead
-from unisono.native.kernels import library
-from unisono.native.llama import NativeLlama
+from unisono.lm.native.head import NativeHead
+from unisono.lm.native.kernels import library
+from unisono.lm.native.llama import NativeLlama
 
 __all__ = ["NativeHead", "NativeLlama", "library"]

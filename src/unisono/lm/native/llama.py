@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import torch
 
 from unisono.lm.llama import Llama
-from unisono.native.kernels import LANES, Long, Pointer, Weight, Weights, fits, run
+from unisono.lm.native.kernels import LANES, Long, Pointer, Weight, Weights, fits, run
 
 
 class _Layer(ctypes.Structure):

@@ -13,7 +13,7 @@ import torch
 from unisono.lm.backbone import LlamaBackbone
 from unisono.lm.head import FlowHead
 from unisono.lm.llama import Llama, LlamaSizes
-from unisono.native import NativeHead, NativeLlama, kernels
+from unisono.lm.native import NativeHead, NativeLlama, kernels
 
 PACKINGS = {"none": 1e-5, "half": 2e-3, "int8": 5e-2}
 SIZES = {
@@ -162,7 +162,7 @@ def test_threads_that_come_together_all_get_their_own(compiled, monkeypatch):
 FORKED = """
 import os, torch
 from unisono.lm.llama import Llama, LlamaSizes
-from unisono.native import NativeLlama, library
+from unisono.lm.native import NativeLlama, library
 torch.get_num_threads = lambda: 3
 native = NativeLlama(Llama(LlamaSizes(10, 512, 576, 1, 8, 8, 64)), "half")
 x = torch.ones(1, 512)

@@ -7,7 +7,7 @@ import ctypes
 import torch
 
 from unisono.lm.head import FlowHead
-from unisono.native.kernels import LANES, Long, Pointer, Weight, Weights, fits, padded, run
+from unisono.lm.native.kernels import LANES, Long, Pointer, Weight, Weights, fits, padded, run
 
 
 class _Layer(ctypes.Structure):
