@@ -184,13 +184,17 @@ def test_a_forked_process_has_threads_of_its_own(compiled):
 
 
 def test_nobody_gets_kernels_who_wants_none_or_cannot_run_them(monkeypatch, without_kernels):
-    assert kernels.library() is None
+    assert kernels.library() is None and kernels.name() is None
     model = llama_of("one key a query")
     assert LlamaBackbone(model, "half").native is None and not NativeHead.takes(head_of(), "half")
     monkeypatch.delenv("UNISONO_KERNELS")
     kernels.library.cache_clear()
     monkeypatch.setattr("torch.backends.cpu.get_cpu_capability", lambda: "DEFAULT")
     assert kernels.library() is None
+
+
+def test_the_kernels_say_what_they_were_compiled_for(compiled):
+    assert "_" + kernels.name() in compiled._name
 
 
 def test_a_library_of_another_system_is_none(tmp_path):

@@ -13,18 +13,21 @@ from typing import Any
 
 import torch
 
+from unisono.lm.native import kernels
+
 LIBRARIES = ("unisono", "torch", "transformers", "numpy", "safetensors")
 READ_BYTES = 1 << 29  # far more than any cache holds
 
 
 def machine(device: str) -> dict[str, Any]:
-    """Processor, cores, memory in GB, system, accelerator, and the load average when it was asked."""
+    """Processor, cores, memory in GB, system, accelerator, compiled kernels, and the load average when it was asked."""
     return {
         "processor": processor(),
         "cores": os.cpu_count(),
         "memory_gb": _memory_gb(),
         "system": f"{platform.system()} {platform.machine()}",
         "accelerator": torch.cuda.get_device_name(device) if device.startswith("cuda") else None,
+        "kernels": kernels.name(),
         "load_average": round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None,
     }
 

@@ -167,7 +167,10 @@ def table(report: Mapping[str, Any]) -> list[tuple[str, str]]:
     place = machine["accelerator"] or f"{machine['processor']}, {machine['cores']} cores"
     threads = _several(report["threads"], "thread")
     rows = [
-        ("machine", f"{place}; load average {machine['load_average']}"),
+        (
+            "machine",
+            f"{place}; kernels {machine['kernels'] or 'of torch alone'}; load average {machine['load_average']}",
+        ),
         ("versions", ", ".join(f"{name} {number}" for name, number in report["versions"].items())),
         ("model", f"{report['model']}, {report['dtype']}, quantize {details['quantize']}, {details['steps']} steps"),
         ("ran", f"on {report['device']}, {threads}, batch {details['batch']}, {_runs(details)}"),

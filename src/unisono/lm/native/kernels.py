@@ -59,6 +59,12 @@ def _opened(path: Path) -> ctypes.CDLL | None:
     return opened
 
 
+def name() -> str | None:
+    """What the kernels in use were compiled for, "avx512" or "avx2", or None where there are none."""
+    kernels = library()
+    return None if kernels is None else Path(kernels._name).name.partition(".")[0].removeprefix("_")
+
+
 def padded(outputs: int) -> int:
     """Outputs of a packed weight, those that fill up the last block included."""
     return -(-outputs // BLOCK) * BLOCK
