@@ -12,7 +12,7 @@ SENTENCE ?=
 ## setup: .venv with everything the tests need; quick when nothing changed, right after a change of dependencies
 setup: $(STAMP)
 
-$(STAMP): pyproject.toml constraints.txt Makefile
+$(STAMP): pyproject.toml constraints.txt Makefile $(wildcard src/unisono/lm/native/*.[ch])
 	@if ! $(BIN)/python -c '' 2>/dev/null; then \
 		for python in $(PYTHON) python3.13 python3.12 python3.11; do \
 			if $$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then \

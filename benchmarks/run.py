@@ -173,7 +173,9 @@ def taken(report: Mapping[str, Any]) -> str:
     machine, before = report["machine"], report["details"].get("load_before", report["machine"]["load_average"])
     busy = "" if before is not None and before <= QUIET * machine["cores"] else f", **under other load ({before})**"
     place = machine["accelerator"] or f"{machine['processor']}, {machine['cores']} cores"
-    return f"{report['threads']} threads, {place}{busy}"
+    lanes = report["details"].get("lanes", 1)
+    threads = f"{report['threads']} a text, texts on {lanes}" if lanes > 1 else report["threads"]
+    return f"{threads} threads, {place}{busy}"
 
 
 if __name__ == "__main__":

@@ -1,6 +1,8 @@
 """Compiled kernels give the numbers of torch's modules, and a row's do not depend on what is beside it."""
 
+import copy
 import ctypes
+import os
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -164,6 +166,8 @@ import os, torch
 from unisono.lm.llama import Llama, LlamaSizes
 from unisono.lm.native import NativeLlama, library
 torch.get_num_threads = lambda: 3
+from unisono.lm.native import kernels
+assert kernels.name() == os.environ["ATEN_CPU_CAPABILITY"]
 native = NativeLlama(Llama(LlamaSizes(10, 512, 576, 1, 8, 8, 64)), "half")
 x = torch.ones(1, 512)
 def step():
@@ -179,7 +183,10 @@ assert torch.equal(step(), wanted)
 
 
 def test_a_forked_process_has_threads_of_its_own(compiled):
-    made = subprocess.run([sys.executable, "-W", "ignore", "-c", FORKED], capture_output=True, text=True, timeout=120)
+    environment = {**os.environ, "ATEN_CPU_CAPABILITY": kernels.name()}
+    environment.pop("UNISONO_KERNELS", None)
+    command = [sys.executable, "-W", "ignore", "-c", FORKED]
+    made = subprocess.run(command, capture_output=True, text=True, timeout=120, env=environment)
     assert made.returncode == 0, made.stderr
 
 
@@ -200,6 +207,74 @@ def test_the_kernels_say_what_they_were_compiled_for(compiled):
 def test_a_library_of_another_system_is_none(tmp_path):
     (tmp_path / "foreign.so").write_bytes(b"\x7fELF not really")
     assert kernels._opened(tmp_path / "foreign.so") is None
+
+
+def test_what_does_not_fit_is_refused_before_it_reaches_memory(compiled):
+    model = llama_of("one key a query")
+    native, head = NativeLlama(model, "half"), NativeHead(head_of(), "half")
+    stored, x = torch.zeros(2, 3, 8, 5, 16), torch.randn(2, 64)
+    for rows, cache, places, positions in (
+        (x, stored, [0, 3], [0, 0]),
+        (x, stored, [0, -1], [0, 0]),
+        (x, stored, [0, 1], [0, 5]),
+        (x, stored, [0, 1], [0, -1]),
+        (x, stored, [0], [0, 1]),
+        (x, stored, [0, 1, 2], [0, 1, 2]),
+        (x[:, :32], stored, [0, 1], [0, 0]),
+        (x, stored.bfloat16(), [0, 1], [0, 0]),
+        (x, stored[:1], [0, 1], [0, 0]),
+        (x, stored[:, :, :4], [0, 1], [0, 0]),
+        (x, stored.transpose(2, 3), [0, 1], [0, 0]),
+    ):
+        with pytest.raises(ValueError):
+            native.step(rows, cache, places, positions)
+    modulation = head.modulations(torch.randn(4, 64), torch.randn(1, 64))[0]
+    for call in (
+        lambda: head.velocity(torch.randn(3, 48), modulation),
+        lambda: head.velocity(torch.randn(4, 47), modulation),
+        lambda: head.velocity(torch.randn(4, 48), modulation[:, 64:]),
+        lambda: head.modulations(torch.randn(4, 64), torch.randn(0, 64)),
+        lambda: head.modulations(torch.randn(4, 32), torch.randn(1, 64)),
+        lambda: head.paired(torch.randn(4, 64), torch.randn(3, 64)),
+    ):
+        with pytest.raises(ValueError):
+            call()
+
+
+def test_other_number_formats_are_taken_as_float32(compiled):
+    native, head = NativeLlama(llama_of("one key a query"), "half"), NativeHead(head_of(), "half")
+    x, empty = torch.randn(2, 64).bfloat16(), torch.zeros(2, 2, 8, 4, 16)
+    assert torch.equal(
+        native.step(x, empty.clone(), [0, 1], [0, 0]), native.step(x.float(), empty.clone(), [0, 1], [0, 0])
+    )
+    made = head.modulations(x, x)
+    assert made.dtype == torch.float32 and torch.equal(made, head.modulations(x.float(), x.float()))
+    points = torch.randn(2, 48).bfloat16()
+    assert torch.equal(head.velocity(points, made[0]), head.velocity(points.float(), made[0]))
+
+
+def test_gradients_go_through_torch_or_are_refused(compiled):
+    model = llama_of("one key a query")
+    backbone = LlamaBackbone(model)
+    x = torch.randn(1, 8, 64, requires_grad=True)
+    with torch.enable_grad():
+        hidden, cache = backbone.start(x, torch.arange(1), 9, shared=5)
+        wanted, _ = model(x)
+        more, exact = (torch.autograd.grad(each.square().sum(), x, retain_graph=True)[0] for each in (hidden, wanted))
+        with pytest.raises(ValueError, match="gradients"):
+            backbone.step(x[:, 0], cache)
+    close(more[:, 5:], exact[:, 5:], "none")  # what is shared is kept from call to call, without its past
+
+
+def test_a_library_from_other_sources_is_none(compiled, monkeypatch):
+    monkeypatch.setattr(kernels, "LAYOUT", 0)
+    assert kernels._opened(Path(compiled._name)) is None
+
+
+def test_a_model_that_has_spoken_can_be_copied(tiny_model):
+    tiny_model.say("Hello.", seed=1)
+    model = copy.deepcopy(tiny_model.model)
+    assert model._prepared == {} and tiny_model.model._prepared
 
 
 def test_models_of_other_shapes_formats_and_packings_are_left_to_torch():

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from statistics import median
 from typing import Any, NamedTuple
 
@@ -64,7 +65,7 @@ def measure(settings: Settings, progress: Callable[[str], None] = lambda line: N
     progress("warming up")
     ours()
     progress("taking a run apart")
-    with stopwatch(loaded.tts) as laps:
+    with _one_lane(), stopwatch(loaded.tts) as laps:  # timers of several threads would not add up
         apart = ours()
     runs = settings.runs or _affordable(apart.seconds, settings)
     progress("waiting for first samples")
@@ -93,6 +94,18 @@ def measure(settings: Settings, progress: Callable[[str], None] = lambda line: N
             bandwidth=median([*readings, *read_bandwidth(loaded.device)]),
         )
     )
+
+
+@contextmanager
+def _one_lane() -> Iterator[None]:
+    """Many texts are spoken on one thread."""
+    asked = os.environ.get("OMP_NUM_THREADS")
+    os.environ["OMP_NUM_THREADS"] = asked or str(torch.get_num_threads())
+    try:
+        yield
+    finally:
+        if asked is None:
+            del os.environ["OMP_NUM_THREADS"]
 
 
 def load(settings: Settings) -> Loaded:

@@ -14,6 +14,7 @@ from unisono.bench.laps import Laps
 from unisono.bench.machine import versions
 from unisono.bench.settings import Settings
 from unisono.families.tada.card import make_options
+from unisono.families.tada.engine import lanes
 from unisono.families.tada.speech import TadaSpeech
 
 MS = 1000.0
@@ -139,6 +140,7 @@ def _details(seen: Measured, seconds: float) -> dict[str, Any]:
         "text": seen.text,
         "steps": steps,
         "quantize": packing,
+        "lanes": lanes(tts.model) if settings.batch > 1 else 1,
         "tokens": seen.laps.tokens,
         "seconds": [run.seconds for run in seen.runs],
         "cpu_seconds": [run.cpu for run in seen.runs],
@@ -166,11 +168,11 @@ def table(report: Mapping[str, Any]) -> list[tuple[str, str]]:
     machine, against, floor = report["machine"], report["against"], details["floor_ms_per_token"]
     place = machine["accelerator"] or f"{machine['processor']}, {machine['cores']} cores"
     threads = _several(report["threads"], "thread")
+    if details["lanes"] > 1:
+        threads += f" a text, texts on {details['lanes']}"
     rows = [
-        (
-            "machine",
-            f"{place}; kernels {machine['kernels'] or 'of torch alone'}; load average {machine['load_average']}",
-        ),
+        ("machine", f"{place}; load average {machine['load_average']}"),
+        ("kernels", machine["kernels"] or "torch's alone"),
         ("versions", ", ".join(f"{name} {number}" for name, number in report["versions"].items())),
         ("model", f"{report['model']}, {report['dtype']}, quantize {details['quantize']}, {details['steps']} steps"),
         ("ran", f"on {report['device']}, {threads}, batch {details['batch']}, {_runs(details)}"),

@@ -109,10 +109,13 @@ class _StepLayer:
 
 
 class LlamaBackbone:
-    """`Llama` step by step. Small models run on fused copies of their weights, large ones on the weights themselves.
+    """`Llama` step by step, by compiled kernels where there are some for it (`lm.native`), which know no gradients.
+
+    Else small models run on fused copies of their weights, large ones on the weights themselves.
 
     Args:
-        packing: see `packing.PACKINGS`; all but "none" step on packed copies, the prefill stays as it is.
+        packing: see `packing.PACKINGS`; all but "none" step on packed copies. The prefill runs on the weights as they
+            are, but for a few positions behind what is shared by several calls, which kernels take like steps.
     """
 
     def __init__(self, model: Llama, packing: str = "none") -> None:
@@ -162,7 +165,7 @@ class LlamaBackbone:
         rows, more, width = rest.shape
         if not more:
             return known.hidden, _stacked(known.kept)
-        if self.native is None or rows * more > FEW_ROWS:
+        if self.native is None or rows * more > FEW_ROWS or torch.is_grad_enabled():
             hidden, kept = self.model(rest, known.kept)
             return torch.cat([known.hidden, hidden], 1), _stacked(kept)
         filled = functional.pad(_stacked(known.kept), (0, 0, 0, more))

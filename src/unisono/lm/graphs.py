@@ -58,6 +58,8 @@ class StaticBackbone:
     """
 
     def __init__(self, inner: LlamaBackbone, capture: bool) -> None:
+        if inner.native is not None:
+            raise ValueError("compiled kernels have no steps of fixed shape")
         self.inner, self.capture = inner, capture
         self.free: dict[tuple[int, int], list[Buffers]] = {}
 

@@ -151,8 +151,8 @@ def _next_task(work: Work[None], slots: Slots | None) -> Task:
 
 
 def lanes(model: TadaForCausalLM) -> int:
-    """How many threads share out many texts: one a core where products run on one thread, else this one alone, as also
-    where somebody asked for few threads."""
+    """How many threads share out many texts: one a core where torch's products run on one thread, which is what loading
+    a small model sets; this one alone where they run on more, or where `OMP_NUM_THREADS` says how many."""
     if model.device.type != "cpu" or torch.get_num_threads() > 1 or "OMP_NUM_THREADS" in os.environ:
         return 1
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -162,12 +162,13 @@ def lanes(model: TadaForCausalLM) -> int:
 def finish_all(model: TadaForCausalLM, jobs: Sequence[tuple[int, Begin]], threads: int) -> list[list[Speech]]:
     """The pieces of all jobs, each given with about how long it will take, on an engine a thread.
 
-    What a job says does not depend on how they are shared out. Raises what ended a job early; the others are given up.
+    What a job says does not depend on how they are shared out. Raises what ended a job early, where several did one of
+    them; the others are given up.
     """
     if threads < 2 or len(jobs) < 2:
         engine = Engine(model)
         return [engine.finish(job) for job in [engine.submit(begin) for _, begin in jobs]]
-    model.runner(), model.decoder  # made once, not by every thread
+    model.runner(), model.flow_head(), model.decoder  # made once, not by every thread
     order = sorted(range(len(jobs)), key=lambda index: -jobs[index][0])
     given_up, made = Event(), [[] for _ in jobs]
 
@@ -181,9 +182,8 @@ def finish_all(model: TadaForCausalLM, jobs: Sequence[tuple[int, Begin]], thread
             raise
 
     with ThreadPoolExecutor(threads) as pool:
-        shares = [pool.submit(speak, order[lane::threads]) for lane in range(min(threads, len(jobs)))]
         try:
-            for share in shares:
+            for share in [pool.submit(speak, order[lane::threads]) for lane in range(min(threads, len(jobs)))]:
                 share.result()
         finally:
             given_up.set()  # where this was interrupted

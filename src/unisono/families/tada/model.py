@@ -89,6 +89,10 @@ class TadaForCausalLM(Checkpoint, nn.Module):
         model.origin = find_folder(name_or_path, subfolder, revision)
         return model
 
+    def __getstate__(self) -> dict[str, Any]:
+        """All but what was prepared for speaking: a copy prepares its own."""
+        return {**self.__dict__, "_prepared": {}}
+
     # What belongs to other files
 
     def attach(

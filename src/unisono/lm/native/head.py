@@ -52,7 +52,9 @@ class NativeHead:
         return len(layers) > 0 and fits(like, packing, len(like), layers[0].ffn.down_proj.in_features)
 
     def modulations(self, condition: torch.Tensor, embedded: torch.Tensor) -> torch.Tensor:
-        """Conditions [M, C] and embedded times [S, C] -> modulation [S, M, (3L + 2) C]."""
+        """Conditions [M, C] and embedded times [S, C] -> modulation [S, M, (3L + 2) C]. Raises ValueError for S = 0."""
+        if not len(embedded):
+            raise ValueError("no times to modulate for")
         return self._modulated(condition, embedded, len(embedded)).view(len(embedded), len(condition), -1)
 
     def paired(self, condition: torch.Tensor, embedded: torch.Tensor) -> torch.Tensor:
@@ -60,16 +62,25 @@ class NativeHead:
         return self._modulated(condition, embedded, 0)
 
     def _modulated(self, condition: torch.Tensor, embedded: torch.Tensor, times: int) -> torch.Tensor:
-        """`head_modulate` of kernels.h; times = 0 for paired ones."""
-        condition, embedded = condition.contiguous(), embedded.contiguous()
+        """`head_modulate` of kernels.h; times = 0 for paired ones. Raises ValueError for other widths."""
+        width = self.about.width
+        unpaired = not times and len(embedded) != len(condition)
+        if unpaired or condition.shape[1] != width or embedded.shape[1] != width:
+            raise ValueError(f"conditions {tuple(condition.shape)} and times {tuple(embedded.shape)}")
+        condition, embedded = condition.float().contiguous(), embedded.float().contiguous()
         made = condition.new_empty(max(times, 1) * len(condition), self.step)
         given = condition.data_ptr(), embedded.data_ptr()
         run("head_modulate", ctypes.byref(self.about), len(condition), times, *given, made.data_ptr())
         return made
 
     def velocity(self, x: torch.Tensor, modulation: torch.Tensor) -> torch.Tensor:
-        """Points [M, X], or one [1, X] for all rows, under modulations [M, (3L + 2) C] -> [M, X]."""
-        x, modulation = x.contiguous(), modulation.contiguous()
+        """Points [M, X], or one [1, X] for all rows, under modulations [M, (3L + 2) C] -> [M, X].
+
+        Raises ValueError for other shapes.
+        """
+        x, modulation = x.float().contiguous(), modulation.float().contiguous()
+        if len(x) not in (1, len(modulation)) or x.shape[1] != self.latent or modulation.shape[1] != self.step:
+            raise ValueError(f"points {tuple(x.shape)} under modulations {tuple(modulation.shape)}")
         made = x.new_empty(len(modulation), padded(self.latent))
         given = x.data_ptr(), modulation.data_ptr()
         run("head_velocity", ctypes.byref(self.about), len(modulation), len(x), *given, made.data_ptr())

@@ -18,9 +18,12 @@
 
 #define EXPORT __attribute__((visibility("default")))
 #define INLINE static inline __attribute__((always_inline))
+#define LAYOUT 1 /* grows with every change of a structure or of what a function is given; kernels.py has the same */
 #define BLOCK 64 /* outputs that lie together in a packed weight */
 #define RUN (4 * WIDTH) /* outputs that are summed together */
 #define SHARED (1 << 18) /* weights from which threads share a product */
+
+EXPORT const long layout = LAYOUT;
 
 /* A weight [O, I]. HALF (float16) and INT8 ones are packed: [O / 64, I, 64], the last block filled up with zeros. PLAIN
    ones are float32 as they are; their I is a multiple of 16. */

@@ -13,6 +13,7 @@ from pathlib import Path
 import torch
 from torch.nn import functional
 
+LAYOUT = 1  # as in kernels.h
 BLOCK = 64  # outputs that lie together in a packed weight
 PAGE, ROOM = 1 << 21, 1 << 24  # bytes of a large page, and what is asked for at once
 LANES = 16  # widths that kernels read in whole vectors are multiples of this
@@ -51,11 +52,12 @@ def library() -> ctypes.CDLL | None:
 def _opened(path: Path) -> ctypes.CDLL | None:
     try:
         opened = ctypes.CDLL(str(path))
-    except OSError:  # compiled for another system
+        if ctypes.c_long.in_dll(opened, "layout").value != LAYOUT:
+            return None
+    except (OSError, ValueError):  # compiled for another system, or from other sources
         return None
-    for name, arguments in SIGNATURES.items():
-        function = getattr(opened, name)
-        function.restype, function.argtypes = ctypes.c_int, arguments
+    for function, arguments in SIGNATURES.items():
+        getattr(opened, function).restype, getattr(opened, function).argtypes = ctypes.c_int, arguments
     return opened
 
 

@@ -61,19 +61,37 @@ class NativeLlama:
         """One position of every row. Rows may be positions of one sequence, in their order.
 
         Args:
-            embeds: float32 [R, H]. stored: [layers, .., 2k, N, d], contiguous. places: which of the [2k, N, d] of a
+            embeds: [R, H]. stored: float32 [layers, .., 2k, N, d], contiguous. places: which of the [2k, N, d] of a
                 layer each row has. positions: how far each is filled; the new position is written there.
 
         Returns:
-            hidden [R, H] after the final norm.
+            hidden float32 [R, H] after the final norm.
+
+        Raises:
+            ValueError: rows, a cache or positions that do not fit, or gradients that are asked for.
         """
         rows, capacity = len(embeds), stored.shape[-2]
         size = stored.shape[-3] * capacity * stored.shape[-1]
+        sizes, room = self.model.sizes, stored[0].numel() // size
+        if (
+            embeds.shape[1] != sizes.hidden
+            or stored.dtype != torch.float32
+            or not stored.is_contiguous()
+            or (len(stored), *stored.shape[-3::2]) != (self.about.count, 2 * sizes.kv_heads, sizes.head_dim)
+            or not 0 <= min(places) <= max(places) < room
+            or not 0 <= min(positions) <= max(positions) < capacity
+            or not len(places) == len(positions) == rows
+        ):
+            raise ValueError(
+                f"rows {tuple(embeds.shape)} at {list(places)}, {list(positions)} of {tuple(stored.shape)}"
+            )
+        if embeds.requires_grad and torch.is_grad_enabled():
+            raise ValueError("kernels have no gradients")
         tables = self.tables  # another thread may put others in their place
         if tables is None or len(tables[0]) < capacity:
             self.tables = tables = self.model.rope(capacity, stored)
         cosine, sine = (table.data_ptr() for table in tables)
-        hidden = embeds.clone(memory_format=torch.contiguous_format)
+        hidden = embeds.to(torch.float32, copy=True, memory_format=torch.contiguous_format)
         longs = Long * rows
         cache = stored.data_ptr(), stored.stride(0), longs(*(place * size for place in places)), longs(*positions)
         run("llama_step", ctypes.byref(self.about), rows, hidden.data_ptr(), *cache, capacity, cosine, sine)

@@ -56,7 +56,8 @@ static inline Vector times_power_of_two(Vector v, Vector n) {
 
 #endif
 
-/* e to the v: 2^n · e^r with |r| ≤ ln 2 / 2, the latter by its series up to r^7. Not a number stays so. */
+/* e to the v: 2^n · e^r with |r| ≤ ln 2 / 2, the latter by its series up to r^7, for v from -87 to 88 and as
+   there beyond. Not a number stays so. */
 static inline Vector exponential(Vector v) {
     v = smaller(all(88.0f), larger(all(-87.0f), v));
     const Vector n = nearest(multiply(v, all(1.44269504f)));
