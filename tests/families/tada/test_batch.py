@@ -1,5 +1,7 @@
 """Many texts at once: a row is what it is alone, whatever stands beside it, and may come and go."""
 
+import itertools
+
 import numpy as np
 import pytest
 import torch
@@ -109,11 +111,10 @@ def test_batch_on_several_threads_says_what_is_said_on_one(tiny_model, monkeypat
 
 def test_batch_on_several_threads_gives_up_where_one_text_fails(tiny_model, monkeypatch):
     monkeypatch.setattr("unisono.families.tada.speech.lanes", lambda model: 2)
-    pick, calls = choices.pick, []
+    pick, calls = choices.pick, itertools.count()  # whose next() no two threads get alike
 
     def spoiled(model, plan, seen, solved):
-        calls.append(1)
-        return pick(model, plan, seen, solved * (float("nan") if len(calls) == 3 else 1))
+        return pick(model, plan, seen, solved * (float("nan") if next(calls) == 2 else 1))
 
     monkeypatch.setattr(choices, "pick", spoiled)
     with pytest.raises(GenerationError, match="finite"):
