@@ -33,13 +33,13 @@ def home(tmp_path_factory: pytest.TempPathFactory):
 @pytest.fixture
 def without_kernels(monkeypatch):
     """As on a machine that has no compiled kernels."""
-    from unisono.lm.native import library
+    from unisono.lm.native import loaded
 
     monkeypatch.setenv("UNISONO_KERNELS", "off")
-    library.cache_clear()
+    loaded.cache_clear()
     yield
     monkeypatch.undo()
-    library.cache_clear()
+    loaded.cache_clear()
 
 
 @pytest.fixture(params=["kernels", "torch"])

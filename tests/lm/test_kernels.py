@@ -35,7 +35,7 @@ def compiled(request, monkeypatch):
     if not found:
         pytest.skip(f"{request.param} was not compiled: there was no C compiler when the package was installed")
     opened = kernels._opened(found[0])
-    monkeypatch.setattr(kernels, "library", lambda: opened)
+    monkeypatch.setattr(kernels, "loaded", lambda: opened)
     return opened
 
 
@@ -164,9 +164,8 @@ def test_threads_that_come_together_all_get_their_own(compiled, monkeypatch):
 FORKED = """
 import os, torch
 from unisono.lm.llama import Llama, LlamaSizes
-from unisono.lm.native import NativeLlama, library
+from unisono.lm.native import NativeLlama, kernels
 torch.get_num_threads = lambda: 3
-from unisono.lm.native import kernels
 assert kernels.name() == os.environ["ATEN_CPU_CAPABILITY"]
 native = NativeLlama(Llama(LlamaSizes(10, 512, 576, 1, 8, 8, 64)), "half")
 x = torch.ones(1, 512)
@@ -191,13 +190,13 @@ def test_a_forked_process_has_threads_of_its_own(compiled):
 
 
 def test_nobody_gets_kernels_who_wants_none_or_cannot_run_them(monkeypatch, without_kernels):
-    assert kernels.library() is None and kernels.name() is None
+    assert kernels.loaded() is None and kernels.name() is None
     model = llama_of("one key a query")
     assert LlamaBackbone(model, "half").native is None and not NativeHead.takes(head_of(), "half")
     monkeypatch.delenv("UNISONO_KERNELS")
-    kernels.library.cache_clear()
+    kernels.loaded.cache_clear()
     monkeypatch.setattr("torch.backends.cpu.get_cpu_capability", lambda: "DEFAULT")
-    assert kernels.library() is None
+    assert kernels.loaded() is None
 
 
 def test_the_kernels_say_what_they_were_compiled_for(compiled):

@@ -7,7 +7,7 @@ call runs a whole step of the language model, or of the flow head, and reads as 
 """
 
 from unisono.lm.native.head import NativeHead
-from unisono.lm.native.kernels import library
+from unisono.lm.native.kernels import loaded
 from unisono.lm.native.llama import NativeLlama
 
-__all__ = ["NativeHead", "NativeLlama", "library"]
+__all__ = ["NativeHead", "NativeLlama", "loaded"]

@@ -37,7 +37,7 @@ SIGNATURES = {
 
 
 @cache
-def library() -> ctypes.CDLL | None:
+def loaded() -> ctypes.CDLL | None:
     """The kernels for this processor, or None where there are none, or nobody wants them."""
     if os.environ.get("UNISONO_KERNELS", "").lower() in ("off", "0", "no"):
         return None
@@ -63,7 +63,7 @@ def _opened(path: Path) -> ctypes.CDLL | None:
 
 def name() -> str | None:
     """What the kernels in use were compiled for, "avx512" or "avx2", or None where there are none."""
-    kernels = library()
+    kernels = loaded()
     return None if kernels is None else Path(kernels._name).name.partition(".")[0].removeprefix("_")
 
 
@@ -132,7 +132,7 @@ class Weights:
 def fits(like: torch.Tensor, packing: str, *widths: int) -> bool:
     """Whether there are kernels for a model with weights like this one, whose rows have these widths."""
     return (
-        library() is not None
+        loaded() is not None
         and packing in KINDS
         and like.device.type == "cpu"
         and like.dtype == torch.float32
@@ -142,5 +142,5 @@ def fits(like: torch.Tensor, packing: str, *widths: int) -> bool:
 
 def run(name: str, *arguments: object) -> None:
     """Call a kernel with torch's number of threads. Raises MemoryError where it had too little."""
-    if getattr(library(), name)(*arguments, torch.get_num_threads()):
+    if getattr(loaded(), name)(*arguments, torch.get_num_threads()):
         raise MemoryError(f"no memory for {name}")
