@@ -1,6 +1,7 @@
 """`unisono bench`: its figures hang together, its JSON is the contract's, and it refuses in one sentence."""
 
 import json
+from functools import partial
 
 import pytest
 import torch
@@ -114,6 +115,16 @@ def test_random_shapes_are_the_published_ones():
             model = TadaForCausalLM(random_shape(f"random:{name}"))
             assert sum(value.numel() for value in model.parameters()) == count
         assert sum(value.numel() for value in Decoder(DecoderConfig()).parameters()) == PUBLISHED_DECODER
+
+
+def test_the_decoder_is_timed_where_a_sentence_is_decoded_by_windows(tiny_model, monkeypatch):
+    from unisono.families.tada import render
+
+    by_windows = partial(render.decode_grid, window=8)
+    monkeypatch.setattr(render, "decode_grid", by_windows)
+    with stopwatch(tiny_model) as laps:
+        tiny_model.say("Hello there, this is a test.", seed=1)
+    assert laps.seconds["decoder"] > 0 and render.decode_grid is by_windows
 
 
 @pytest.mark.parametrize("packing", ["none", "int8"])

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from unisono.bench.machine import synchronize
-from unisono.families.tada import choices
+from unisono.families.tada import choices, render
 from unisono.families.tada.live import Sounding
 from unisono.families.tada.speech import TadaSpeech
 from unisono.lm.rows import RowCache
@@ -37,7 +37,7 @@ def stopwatch(tts: TadaSpeech) -> Iterator[Laps]:
     """Time the parts of everything that is spoken inside."""
     model, laps = tts.model, Laps()
     device = str(model.device)
-    runner, decoder = model.runner(), model.decoder
+    runner = model.runner()
     kept_solve = choices.solve_flow
 
     def timed(part: str, work: Callable[..., Any]) -> Callable[..., Any]:
@@ -57,12 +57,13 @@ def stopwatch(tts: TadaSpeech) -> Iterator[Laps]:
         laps.tokens += len(noise)
         return timed_solve(head, table, noise, *args, **kwargs)
 
-    patched = [(runner, "start", "prefill"), (runner, "step", "lm"), (decoder, "forward", "decoder")]
-    # Batches step through their cache, pieces of a stream are rendered by themselves; these are made for every call.
-    classes = [(RowCache, "step", "lm"), (Sounding, "_rendered", "decoder")]
-    kept = [getattr(owner, name) for owner, name, _ in classes]
+    patched = [(runner, "start", "prefill"), (runner, "step", "lm")]
+    # Sentences are decoded at once or by windows, both by `decode_grid`. Batches step through their cache, pieces of a
+    # stream are rendered by themselves; these are made for every call.
+    shared = [(render, "decode_grid", "decoder"), (RowCache, "step", "lm"), (Sounding, "_rendered", "decoder")]
+    kept = [getattr(owner, name) for owner, name, _ in shared]
     try:
-        for owner, name, part in [*patched, *classes]:
+        for owner, name, part in [*patched, *shared]:
             setattr(owner, name, timed(part, getattr(owner, name)))
         choices.solve_flow = solve
         yield laps
@@ -70,5 +71,5 @@ def stopwatch(tts: TadaSpeech) -> Iterator[Laps]:
         choices.solve_flow = kept_solve
         for owner, name, _ in patched:
             owner.__dict__.pop(name, None)
-        for (owner, name, _), method in zip(classes, kept, strict=True):
+        for (owner, name, _), method in zip(shared, kept, strict=True):
             setattr(owner, name, method)
